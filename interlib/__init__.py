@@ -1,0 +1,11 @@
+__version__ = "0.1.0"
+
+from interlib.coalitions import coalition, label, masks, members, orders
+from interlib.decomposition import decompose, harsanyi
+from interlib.games import Cost, Game, cost, evaluate, text_game
+from interlib.interactions import Interactions, Solution
+from interlib.models import load_lm
+from interlib.plots import plot_interactions, plot_matching, plot_strengths, plot_text
+from interlib.synthetic import and_or_game, planted
+from interlib.transforms import (and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform,
+                                 shapley, shapley_interactions)

