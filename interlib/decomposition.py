@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['solvers', 'check_table', 'harsanyi', 'synthesis', 'adjoint', 'free_effects', 'lower_bound', 'repair', 'highs',
-           'meet_matrix', 'normal_matrix', 'normal_solver', 'interior_point', 'check_memory', 'decompose']
+           'meet_matrix', 'join_matrix', 'normal_matrix', 'normal_solver', 'interior_point', 'check_memory',
+           'decompose']
 
-# %% ../nbs/05_decomposition.ipynb #11211d0f
+# %% ../nbs/05_decomposition.ipynb #6b7c2485
 import time
 
 import torch
@@ -16,7 +17,7 @@ from .coalitions import bits, n_players, orders
 from .interactions import Interactions, Solution, check_players
 from .transforms import and_inverse, and_transform, disjoint_sum, superset_sum
 
-# %% ../nbs/05_decomposition.ipynb #346811d9
+# %% ../nbs/05_decomposition.ipynb #dbab663a
 def check_table(
     v:Tensor, # value table `(..., 2**n)`
 )->Tensor: # the same in float64
@@ -29,7 +30,7 @@ def check_table(
         raise ValueError(f"v: its entry {c} is {v[tuple(bad[0])].item()}, with the players {torch.arange(n)[bits(bad[0, -1].cpu(), n)].tolist()} present; all outputs must be finite")
     return v.double()
 
-# %% ../nbs/05_decomposition.ipynb #9a85bda8
+# %% ../nbs/05_decomposition.ipynb #59d4f9ef
 def harsanyi(
     v:Tensor, # value table `(2**n,)`
     players=None, # names of the players
@@ -40,28 +41,28 @@ def harsanyi(
     size = I[1:].abs().sum().item()
     return Interactions(I, torch.zeros_like(I), players, Solution(size, size, time.perf_counter() - started, 0, "moebius"))
 
-# %% ../nbs/05_decomposition.ipynb #26095127
+# %% ../nbs/05_decomposition.ipynb #272d3155
 def synthesis(
     x:Tensor, # `(..., 2, 2**n)`: AND effects `a` and turned OR effects `o'`
 )->Tensor: # outputs `(..., 2**n)`
     "`Z a + R o'`: from effects to outputs, apart from the constant."
     return and_inverse(x[..., 0, :]) + disjoint_sum(x[..., 1, :])
 
-# %% ../nbs/05_decomposition.ipynb #97a0aad2
+# %% ../nbs/05_decomposition.ipynb #de6c7914
 def adjoint(
     lam:Tensor, # one multiplier for each coalition `(..., 2**n)`
 )->Tensor: # `(..., 2, 2**n)`
     "`(Z' lam, R lam)`: the transpose of `synthesis`."
     return torch.stack([superset_sum(lam), disjoint_sum(lam)], -2)
 
-# %% ../nbs/05_decomposition.ipynb #d30d4666
+# %% ../nbs/05_decomposition.ipynb #184c4b0c
 def free_effects(
     n:int, # number of players
 )->Tensor: # bool `(2, 2**n)`
     "Which effects are variables: AND of order one and more, OR of order two and more."
     return torch.stack([orders(n) > 0, orders(n) > 1])
 
-# %% ../nbs/05_decomposition.ipynb #32717d69
+# %% ../nbs/05_decomposition.ipynb #2bd30273
 def lower_bound(
     u:Tensor, # outputs minus v(empty) `(..., 2**n)`
     lam:Tensor, # multipliers `(..., 2**n)`, any
@@ -73,7 +74,7 @@ def lower_bound(
     worst = (adjoint(lam) * free_effects(n_players(u)).to(lam)).abs().amax((-1, -2)).clamp(min=1)
     return (((u * lam).sum(-1) - tau * lam.abs().sum(-1)) / worst).clamp(min=0)
 
-# %% ../nbs/05_decomposition.ipynb #39eef26a
+# %% ../nbs/05_decomposition.ipynb #a7d2a337
 def repair(
     u:Tensor, # outputs minus v(empty) `(..., 2**n)`
     x:Tensor, # effects `(..., 2, 2**n)`
@@ -87,7 +88,7 @@ def repair(
     x[..., 0, 1:] += fix[..., 1:]
     return x, C + fix[..., 0]
 
-# %% ../nbs/05_decomposition.ipynb #3b065378
+# %% ../nbs/05_decomposition.ipynb #5b5088f3
 def highs(
     u:Tensor, # outputs minus v(empty) `(2**n,)`
     tau:float, # bound on the noise
@@ -109,39 +110,52 @@ def highs(
     x[torch.from_numpy(free)] = torch.from_numpy(got.x[:k] - got.x[k:2 * k])
     return x.reshape(2, N), torch.tensor(got.x[2 * k], dtype=torch.float64), torch.from_numpy(got.eqlin.marginals.copy()), int(got.nit)
 
-# %% ../nbs/05_decomposition.ipynb #4bb006f3
+# %% ../nbs/05_decomposition.ipynb #88cece12
+def _double(z, out, corner):
+    "`out` with `z` on its diagonal and every pair of blocks joined by copies of its first (`corner=0`) or second (`corner=1`) block."
+    out = z.new_empty(*z.shape, z.shape[-1]) if out is None else out
+    out.diagonal(dim1=-2, dim2=-1).copy_(z)
+    for k in range(n_players(z)):
+        h = 1 << k
+        pairs = out.unflatten(-1, (-1, 2, h)).unflatten(-4, (-1, 2, h)).diagonal(dim1=-6, dim2=-3)      # (..., 2, h, 2, h, pair)
+        block = pairs[..., corner, :, corner, :, :]
+        pairs[..., 0, :, 1, :, :] = block
+        pairs[..., 1, :, 0, :, :] = block
+    return out
+
+# %% ../nbs/05_decomposition.ipynb #453a7940
 def meet_matrix(
     z:Tensor, # table `(..., 2**n)`
-    blocks:int=1, # stop when so many diagonal blocks are left
-)->Tensor: # `(..., 2**n, 2**n)`, or `(..., blocks, 2**n / blocks, 2**n / blocks)`
-    "`M[S, S'] = z[S & S']`, built by doubling: `[[lo, lo], [lo, hi]]` for each player."
-    z = z[..., None, None]
-    while z.shape[-3] > blocks:
-        lo, hi = z[..., 0::2, :, :], z[..., 1::2, :, :]
-        z = torch.cat([torch.cat([lo, lo], -1), torch.cat([lo, hi], -1)], -2)
-    return z[..., 0, :, :] if blocks == 1 else z
+    out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
+)->Tensor: # `(..., 2**n, 2**n)`
+    "`M[S, S'] = z[S & S']`."
+    return _double(z, out, 0)
 
-# %% ../nbs/05_decomposition.ipynb #23c1782f
+# %% ../nbs/05_decomposition.ipynb #47f8f689
+def join_matrix(
+    z:Tensor, # table `(..., 2**n)`
+    out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
+)->Tensor: # `(..., 2**n, 2**n)`
+    "`M[S, S'] = z[S | S']`."
+    return _double(z, out, 1)
+
+# %% ../nbs/05_decomposition.ipynb #0e7236d1
 def normal_matrix(
     D:Tensor, # weights of the effects `(..., 2, 2**n)`
+    work=(None, None), # memory to use, two of `(..., 2**n, 2**n)`
 )->Tensor: # `(..., 2**n, 2**n)`
     "`Z D_a Z' + R D_o R`, without a matrix product."
-    z, h = and_inverse(D), D.shape[-1] // 2
-    lo, hi = meet_matrix(z[..., 0, :], blocks=2).unbind(-3)
-    first, last = meet_matrix(z[..., 1, :], blocks=2).flip(-1, -2).unbind(-3)
-    M = D.new_empty(*D.shape[:-2], 2 * h, 2 * h)
-    M[..., :h, :h] = lo + last
-    M[..., :h, h:] = M[..., h:, :h] = lo + first
-    M[..., h:, h:] = hi + first
-    return M
+    z = and_inverse(D)
+    return meet_matrix(z[..., 0, :], work[0]).add_(join_matrix(z[..., 1, :].flip(-1), work[1]))
 
-# %% ../nbs/05_decomposition.ipynb #597f34b0
+# %% ../nbs/05_decomposition.ipynb #4038c632
 def normal_solver(
     D:Tensor, # weights of the effects `(B, 2, 2**n)`
     box:Tensor, # diagonal added by the noise `(B, 2**n)`
+    work=(None, None), # memory to use, two of `(B, 2**n, 2**n)`
 ):
     "A function that solves `(Z D_a Z' + R D_o R + box) lam = r`; raises `torch.linalg.LinAlgError` when no shift helps."
-    M = normal_matrix(D)
+    M = normal_matrix(D, work)
     diagonal = M.diagonal(dim1=-2, dim2=-1)
     diagonal += box
     for shift in (1e-14, 1e-12, 1e-10, 1e-8):
@@ -150,28 +164,28 @@ def normal_solver(
         if not failed.any(): break
     else: raise torch.linalg.LinAlgError("the normal matrix is numerically singular")
     apply = lambda lam: synthesis(D * adjoint(lam)) + box * lam
-    rough = lambda r: torch.cholesky_solve(r[..., None], L)[..., 0]
+    half = lambda M, r, upper: torch.linalg.solve_triangular(M, r[..., None], upper=upper)[..., 0]
+    rough = lambda r: half(L.mT, half(L, r, False), True)
     def solve(r):
         lam = rough(r)
         rest = r - apply(lam)
-        if rest.abs().max() < 1e-10 * r.abs().max(): return lam
         p = rough(rest)
         step = (rest * p).sum(-1, keepdim=True) / (p * apply(p)).sum(-1, keepdim=True).clamp(min=1e-300)
         return lam + step * p
     return solve
 
-# %% ../nbs/05_decomposition.ipynb #f49eee84
+# %% ../nbs/05_decomposition.ipynb #f79d0d32
 def _longest(P, dP):
     "The longest step in [0, 1] that keeps `P` positive, with a small margin; `(B, 1, 1)`."
     return torch.where(dP < 0, -P / dP, torch.inf).amin((1, 2), keepdim=True).mul(0.9995).clamp(max=1)
 
-# %% ../nbs/05_decomposition.ipynb #779744d8
-def _newton(P, Q, miss, free):
+# %% ../nbs/05_decomposition.ipynb #91e1e7d0
+def _newton(P, Q, miss, free, work):
     "One factorisation; gives the function from `target` to the directions `(dlam, dC, dP, dQ)` towards a vanishing `miss` and products `P * Q + target`."
     ratio, sign = P / Q, torch.tensor([[-1.], [1.]]).to(P)[:P.shape[1] - 4]
     D = (ratio[:, 0:2] + ratio[:, 2:4]) * free
     box = 1 / (Q[:, 4:] / P[:, 4:]).sum(1) if P.shape[1] == 6 else torch.zeros_like(miss)
-    solve = normal_solver(D, box)
+    solve = normal_solver(D, box, work)
     ones = solve(torch.ones_like(miss))
     def direction(target):
         g, h = target[:, :4] / Q[:, :4], (sign * target[:, 4:] / P[:, 4:]).sum(1)
@@ -185,14 +199,14 @@ def _newton(P, Q, miss, free):
         return dlam, dC[:, 0], torch.cat([dP, ds], 1), torch.cat([dQ, (target[:, 4:] - Q[:, 4:] * ds) / P[:, 4:]], 1)
     return direction
 
-# %% ../nbs/05_decomposition.ipynb #fef9a833
+# %% ../nbs/05_decomposition.ipynb #56c80534
 def _keep_best(best, todo, objective, x, C, bound, lam):
     "Replaces the entries of `best` for the tables `todo` where objective or bound improved."
     up, higher = objective < best["objective"][todo], bound > best["bound"][todo]
     for key, new in dict(objective=objective, x=x, C=C).items(): best[key][todo[up]] = new[up]
     for key, new in dict(bound=bound, lam=lam).items(): best[key][todo[higher]] = new[higher]
 
-# %% ../nbs/05_decomposition.ipynb #96897fd5
+# %% ../nbs/05_decomposition.ipynb #38265590
 def interior_point(
     u:Tensor, # outputs minus v(empty), scaled to size 1 `(B, 2**n)`
     tau:Tensor, # bounds on the noise `(B,)`, all positive or all 0
@@ -201,8 +215,9 @@ def interior_point(
 )->tuple: # effects `(B, 2, 2**n)`, constants `(B,)`, multipliers `(B, 2**n)`, iterations `(B,)`
     "Mehrotra's predictor-corrector for a batch of tables; the best primal and the best dual point seen."
     free = free_effects(n_players(u)).to(u)
+    work = u.new_empty(2, *u.shape, u.shape[1])
     P = torch.cat([free, free]).repeat(len(u), 1, 1)
-    _, C, x, _ = _newton(P, torch.ones_like(P), u, free)(0 * P)
+    _, C, x, _ = _newton(P, torch.ones_like(P), u, free, work)(0 * P)
     x = (x[:, 0:2] - x[:, 2:4]) * free
     P = P * (torch.cat([x.relu(), (-x).relu()], 1) + x.abs().mean((1, 2), keepdim=True) + 1e-3)
     Q = torch.ones_like(P)
@@ -220,7 +235,7 @@ def interior_point(
         go = (gap > tol) & (stalls[todo] < 3)
         if not go.any(): break
         u, tau, P, Q, C, lam, alive, todo, q, x = (t[go] for t in (u, tau, P, Q, C, lam, alive, todo, q, x))
-        try: direction = _newton(P, Q, u - synthesis(x) - C[:, None] + q, free)
+        try: direction = _newton(P, Q, u - synthesis(x) - C[:, None] + q, free, work[:, :len(todo)])
         except torch.linalg.LinAlgError: break
         mu = (P * Q).sum((1, 2), keepdim=True) / alive.sum((1, 2), keepdim=True)
         _, _, dP, dQ = direction(-P * Q)
@@ -230,17 +245,17 @@ def interior_point(
         P, C, Q, lam = P + primal * dP, C + primal[:, 0, 0] * dC, Q + dual * dQ, lam + dual[:, 0] * dlam
     return best["x"], best["C"], best["lam"], iterations
 
-# %% ../nbs/05_decomposition.ipynb #42b890a5
+# %% ../nbs/05_decomposition.ipynb #2b7a162d
 def check_memory(
     n:int, # number of players
     device, # where the table is
 ):
-    "Raises `ValueError` if the matrices of the interior point (about `40 * 4**n` bytes) do not fit."
+    "Raises `ValueError` if the matrices of the interior point (three, `26 * 4**n` bytes) do not fit."
     import psutil
     free = torch.cuda.mem_get_info(device)[0] if torch.device(device).type == "cuda" else psutil.virtual_memory().available
-    if 40 * 4**n > free: raise ValueError(f"v: {n} players need about {40 * 4**n / 1e9:.1f} GB for the interior point, {free / 1e9:.1f} GB are free; take fewer players")
+    if 26 * 4**n > free: raise ValueError(f"v: {n} players need about {26 * 4**n / 1e9:.1f} GB for the interior point, {free / 1e9:.1f} GB are free; take fewer players")
 
-# %% ../nbs/05_decomposition.ipynb #4e2a3a9d
+# %% ../nbs/05_decomposition.ipynb #6d8c0a51
 def _highs_batch(u, tau):
     "`highs` for each table of a batch, with the shapes of `interior_point`."
     solved = zip(*[highs(one, t) for one, t in zip(u, tau.tolist())])
@@ -248,7 +263,7 @@ def _highs_batch(u, tau):
 
 solvers = {"ipm": interior_point, "highs": _highs_batch}
 
-# %% ../nbs/05_decomposition.ipynb #a4e9383a
+# %% ../nbs/05_decomposition.ipynb #bcc4e43d
 def _one_player(rise, tau):
     "Effects, constants and multipliers of tables `(0, rise)`, in closed form."
     effect = rise - rise.clamp(-2 * tau, 2 * tau)
@@ -256,7 +271,7 @@ def _one_player(rise, tau):
     x[:, 0, 1] = effect
     return x, (rise - effect) / 2, effect.sign()[:, None] * torch.tensor([-1, 1]).to(rise)
 
-# %% ../nbs/05_decomposition.ipynb #6b9c2291
+# %% ../nbs/05_decomposition.ipynb #caa03fa0
 def _solve(u, tau, solver):
     "Effects, constants, multipliers and iterations for any batch `(B, 2**n)`: trivial tables at once, the others in chunks of bounded memory."
     middle = (u.amax(1) + u.amin(1)) / 2
@@ -271,7 +286,7 @@ def _solve(u, tau, solver):
         x[some], C[some] = found * scale[:, None, None], constant * scale
     return *repair(u, x, C, tau), lam, iterations
 
-# %% ../nbs/05_decomposition.ipynb #5daa1b61
+# %% ../nbs/05_decomposition.ipynb #67e0c4c5
 def decompose(
     v:Tensor, # value table `(2**n,)`, or a batch of them `(..., 2**n)`
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`, from 0 to 1

@@ -6,7 +6,7 @@
 __all__ = ['borrowed', 'Game', 'next_token_logits', 'text_target', 'strongest_players', 'text_game', 'out_of_memory', 'as_game',
            'evaluate', 'peak_memory', 'Cost', 'cost']
 
-# %% ../nbs/14_games.ipynb #db439178
+# %% ../nbs/14_games.ipynb #6c013ed7
 import inspect
 import threading
 import time
@@ -20,7 +20,7 @@ from .coalitions import bits, check_n
 from .masking import is_stop_word, mask_regions, one_token, players_of, region_map, select_players, text_baseline
 from .values import check_logits, get_output
 
-# %% ../nbs/14_games.ipynb #010f485e
+# %% ../nbs/14_games.ipynb #6b6650a8
 @contextmanager
 def borrowed(
     model, # torch module
@@ -33,7 +33,7 @@ def borrowed(
     finally:
         for m, training in modes: m.training = training
 
-# %% ../nbs/14_games.ipynb #2a49ac60
+# %% ../nbs/14_games.ipynb #9b340610
 @dataclass(eq=False)
 class Game:
     "Coalitions in, outputs out: `game(masks)` maps bool `(B, n)` to float `(B,)`, or `(B, targets)`."
@@ -54,7 +54,7 @@ class Game:
         out = self.fn(asked.to(self.device))
         return out if isinstance(masks, Tensor) else out.double().cpu().numpy()
 
-# %% ../nbs/14_games.ipynb #8658b472
+# %% ../nbs/14_games.ipynb #b206d41c
 def next_token_logits(
     model, # causal language model
     embeddings:Tensor, # `(B, L, d)`
@@ -66,7 +66,7 @@ def next_token_logits(
     if not isinstance(logits, Tensor) or logits.ndim != 3: raise ValueError(f"model: {type(model).__name__} returns no logits (batch, tokens, vocabulary); it must be a causal language model")
     return logits[:, -1].float()
 
-# %% ../nbs/14_games.ipynb #f50c312c
+# %% ../nbs/14_games.ipynb #67c4fc45
 def text_target(
     tokenizer, # of the model
     text:str, # the prompt
@@ -82,7 +82,7 @@ def text_target(
     space = " " if target[:1].isalnum() and not text[-1:].isspace() else ""
     return one_token(tokenizer, space + target, "target")
 
-# %% ../nbs/14_games.ipynb #1d7c7249
+# %% ../nbs/14_games.ipynb #60c5247e
 def strongest_players(
     game:Game, # with all words as players
     n:int, # how many to choose
@@ -93,7 +93,7 @@ def strongest_players(
     effect = (out[0] - out[1:]).abs().tolist()
     return sorted(sorted(range(game.n), key=lambda i: (is_stop_word(str(game.players[i])), -effect[i]))[:n])
 
-# %% ../nbs/14_games.ipynb #f5328db2
+# %% ../nbs/14_games.ipynb #f6daad2a
 def text_game(
     model, # causal language model of transformers
     tokenizer, # its fast tokenizer
@@ -130,14 +130,14 @@ def text_game(
     if isinstance(players, int): chosen = [available[i] for i in strongest_players(game_of(available), players)]
     return game_of(chosen)
 
-# %% ../nbs/14_games.ipynb #d6f39db0
+# %% ../nbs/14_games.ipynb #2000e8ab
 def out_of_memory(
     error, # an exception
 )->bool:
     "Whether torch ran out of memory, on a GPU or on the CPU."
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error)
 
-# %% ../nbs/14_games.ipynb #9cd20250
+# %% ../nbs/14_games.ipynb #2711b59b
 def as_game(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     n:int=None, # number of players, where the function does not say (`n` or `n_players`)
@@ -150,7 +150,7 @@ def as_game(
     fn = (lambda m: torch.as_tensor(game(m.numpy()))) if hasattr(game, "n_players") else lambda m: torch.as_tensor(game(m))
     return Game(fn, getattr(game, "players", None) or list(range(check_n(known))))
 
-# %% ../nbs/14_games.ipynb #cd4019c1
+# %% ../nbs/14_games.ipynb #141164ce
 def _ask(game, coalitions):
     "Outputs of coalitions given as integers, float64 on the CPU; `ValueError` for a wrong shape, NaN or infinity."
     got = game(bits(coalitions, game.n))
@@ -162,7 +162,7 @@ def _ask(game, coalitions):
         raise ValueError(f"game: its output is {got[tuple(bad[0])].item()} for coalition {coalitions[bad[0, 0]].item()}, with {present} present; all outputs must be finite")
     return got
 
-# %% ../nbs/14_games.ipynb #286c8f1c
+# %% ../nbs/14_games.ipynb #a81c32c1
 def evaluate(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     batch_size="auto", # coalitions at a time, or "auto": 64 prompts on a CPU, 512 on a GPU
@@ -188,7 +188,7 @@ def evaluate(
             bar.update(len(got))
     return table.movedim(0, -1).contiguous()
 
-# %% ../nbs/14_games.ipynb #e792e955
+# %% ../nbs/14_games.ipynb #eb01e1d9
 @contextmanager
 def peak_memory(
     device="cpu", # whose memory
@@ -209,7 +209,7 @@ def peak_memory(
         if gpu: got["bytes"] = torch.cuda.max_memory_allocated(device) - start
         else: done.set(); thread.join()
 
-# %% ../nbs/14_games.ipynb #9d66d5d6
+# %% ../nbs/14_games.ipynb #1d11d629
 @dataclass(frozen=True)
 class Cost:
     "What `evaluate` will take."
@@ -218,7 +218,7 @@ class Cost:
     seconds:float # from one timed batch
     memory:int # bytes above those in use, peak of that batch and the table
 
-# %% ../nbs/14_games.ipynb #515ef4e1
+# %% ../nbs/14_games.ipynb #02de9b46
 def cost(
     game, # `Game`, or any function on bool coalitions
     batch_size:int=64, # coalitions in the timed batch

@@ -6,13 +6,13 @@
 __all__ = ['butterfly', 'and_transform', 'and_inverse', 'or_transform', 'or_inverse', 'superset_sum', 'disjoint_sum',
            'per_player', 'shapley', 'banzhaf', 'banzhaf_interactions', 'shapley_interactions']
 
-# %% ../nbs/02_transforms.ipynb #42ee4579
+# %% ../nbs/02_transforms.ipynb #53536ef4
 import torch
 from torch import Tensor
 
 from .coalitions import n_players, orders
 
-# %% ../nbs/02_transforms.ipynb #593c2d20
+# %% ../nbs/02_transforms.ipynb #35e967bf
 def butterfly(
     v:Tensor, # table `(..., 2**n)`
     step, # `step(lo, hi)` changes the two halves in place
@@ -24,49 +24,51 @@ def butterfly(
         step(halves[..., 0, :], halves[..., 1, :])
     return v
 
-# %% ../nbs/02_transforms.ipynb #d8acaa85
+# %% ../nbs/02_transforms.ipynb #49310467
 def and_transform(
     v:Tensor, # value table `(..., 2**n)`; bit `i` of an index is player `i`
 )->Tensor: # AND interactions, same shape
     "`I(T) = sum_{L in T} (-1)^(|T|-|L|) v(L)`; Harsanyi (1963), Eq. 1 of paper 002."
     return butterfly(v, lambda lo, hi: hi.sub_(lo))
 
-# %% ../nbs/02_transforms.ipynb #0a8b3420
+# %% ../nbs/02_transforms.ipynb #6273d9e8
 def and_inverse(
     I:Tensor, # AND interactions `(..., 2**n)`
 )->Tensor: # value table, same shape
     "`v(S) = sum_{T in S} I(T)`, the inverse of `and_transform`."
     return butterfly(I, lambda lo, hi: hi.add_(lo))
 
-# %% ../nbs/02_transforms.ipynb #b1df8eba
+# %% ../nbs/02_transforms.ipynb #4f58b96f
 def or_transform(
     v:Tensor, # value table `(..., 2**n)`
 )->Tensor: # OR interactions, same shape; entry 0 holds `v(empty)`
     "`I(T) = -sum_{L in T} (-1)^(|T|-|L|) v(N without L)` for nonempty `T`; Eq. 2 of paper 002."
+    n_players(v)
     return torch.cat([v[..., :1], -and_transform(v.flip(-1))[..., 1:]], -1)
 
-# %% ../nbs/02_transforms.ipynb #fa88e813
+# %% ../nbs/02_transforms.ipynb #ae02b361
 def or_inverse(
     I:Tensor, # OR interactions `(..., 2**n)`, entry 0 the constant
 )->Tensor: # value table, same shape
     "`v(S) = I(empty) + sum of I(T) over the T that meet S`, the inverse of `or_transform`."
+    n_players(I)
     return and_inverse(torch.cat([I.sum(-1, keepdim=True), -I[..., 1:]], -1)).flip(-1)
 
-# %% ../nbs/02_transforms.ipynb #f94439ff
+# %% ../nbs/02_transforms.ipynb #40462487
 def superset_sum(
     x:Tensor, # table `(..., 2**n)`
 )->Tensor: # same shape
     "`sum of x(S) over the S that contain T`: the transpose of `and_inverse`."
     return butterfly(x, lambda lo, hi: lo.add_(hi))
 
-# %% ../nbs/02_transforms.ipynb #b5f40a31
+# %% ../nbs/02_transforms.ipynb #2e7529b3
 def disjoint_sum(
     x:Tensor, # table `(..., 2**n)`
 )->Tensor: # same shape
     "`sum of x(T) over the T disjoint from S`: a symmetric map."
     return and_inverse(x).flip(-1)
 
-# %% ../nbs/02_transforms.ipynb #58674fb4
+# %% ../nbs/02_transforms.ipynb #a4b323b7
 def per_player(
     weight, # weight of an interaction by its order: tensor of orders to tensor
     x, # `Interactions`, or a table of AND effects `(..., 2**n)`
@@ -77,28 +79,28 @@ def per_player(
     share = I * weight(orders(n).to(I)).to(I)
     return torch.stack([share.unflatten(-1, (-1, 2, 1 << i))[..., 1, :].sum((-1, -2)) for i in range(n)], -1)
 
-# %% ../nbs/02_transforms.ipynb #3d725931
+# %% ../nbs/02_transforms.ipynb #46fbf39e
 def shapley(
     x, # `Interactions`, or a table of AND effects `(..., 2**n)`
 )->Tensor: # Shapley values `(..., n)`
     "Shapley values: each effect split evenly among its players; Theorem 2 of paper 002."
     return per_player(lambda order: 1 / order.clamp(min=1), x)
 
-# %% ../nbs/02_transforms.ipynb #90d4e6ff
+# %% ../nbs/02_transforms.ipynb #1d4994c1
 def banzhaf(
     x, # `Interactions`, or a table of AND effects `(..., 2**n)`
 )->Tensor: # Banzhaf values `(..., n)`
     "Banzhaf values: the mean of `v(S with i) - v(S)` over all coalitions `S` of the others."
     return per_player(lambda order: 0.5 ** (order - 1), x)
 
-# %% ../nbs/02_transforms.ipynb #6e32148c
+# %% ../nbs/02_transforms.ipynb #c59491c8
 def banzhaf_interactions(
     I:Tensor, # AND effects `(..., 2**n)`
 )->Tensor: # index of every coalition, same shape
     "`sum of I(T) / 2^(|T|-|S|) over the T that contain S`; Grabisch and Roubens (1999)."
     return butterfly(I, lambda lo, hi: lo.add_(hi, alpha=0.5))
 
-# %% ../nbs/02_transforms.ipynb #c7240dc0
+# %% ../nbs/02_transforms.ipynb #48b9a89b
 def shapley_interactions(
     I:Tensor, # AND effects `(..., 2**n)`
 )->Tensor: # index of every coalition, same shape

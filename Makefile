@@ -1,0 +1,33 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test setup notebooks readme clean
+
+demo: $(READY)  ## explain a prompt on a real language model
+	$(BIN)/interlib explain "A red apple falls to the ground because of the pull of" --model smollm2 --players 10 --out demo
+
+test: $(READY)  ## everything that must hold: exported and clean notebooks, notebooks run, tests pass
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests/test_project.py tests/test_transforms.py tests/test_decomposition.py
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests --ignore tests/test_project.py --ignore tests/test_transforms.py --ignore tests/test_decomposition.py
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 nbdev_test --n_workers 2 --timing
+
+setup: $(READY)
+
+# Installs again only when the requirements change. Kept in a stamp, so that a half-finished installation is not taken for a good one.
+$(READY): setup.py settings.ini constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("interlib needs Python 3.10 or newer; call make PYTHON=/path/to/python3" if sys.version_info < (3, 10) else 0)'
+	@$(PYTHON) -c 'import ensurepip' || { echo "This Python cannot make virtual environments: install its venv package (Debian: apt install python3-venv)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[all]'
+	@touch $@
+
+notebooks: $(READY)  ## run all notebooks again and store their outputs
+	PATH="$(abspath $(BIN)):$$PATH" python tests/notebooks.py store
+
+readme: $(READY)  ## README.md from nbs/index.ipynb
+	PATH="$(abspath $(BIN)):$$PATH" python tests/notebooks.py readme
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,154 @@
+"""The decomposition: stored optima of real tables in both solvers, planted games, symmetry, edge cases."""
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import interlib as il
+from interlib.coalitions import permute
+from interlib.decomposition import free_effects, lower_bound
+
+DATA = Path(__file__).parent / "data"
+TABLES = {k: torch.from_numpy(t) for k, t in np.load(DATA / "value_tables.npz").items()}
+KNOWN = json.loads((DATA / "value_tables.json").read_text())["tables"]
+
+
+def check(x, v, noise):
+    assert x.matching_error(v).max() <= noise * (v[-1] - v[0]).abs() + 1e-8
+    effects = x.and_[1:].abs().sum() + x.or_.abs().sum()
+    assert effects.item() == pytest.approx(x.solution.objective, rel=1e-12, abs=1e-12)
+    assert x.solution.lower_bound <= x.solution.objective
+    assert (x.or_[~free_effects(x.n)[1]] == 0).all()
+
+
+@pytest.mark.parametrize("solver", ["ipm", "highs"])
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("name", TABLES)
+def test_stored_optima(name, noise, solver):
+    v = TABLES[name]
+    x = il.decompose(v, noise=noise, solver=solver)
+    check(x, v, noise)
+    assert x.solution.objective == pytest.approx(KNOWN[name]["optimum"][str(noise)], rel=1e-6)
+    assert x.solution.gap <= 1e-6
+    assert x.solution.solver == solver
+    if solver == "ipm": assert x.solution.seconds < 10
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_planted_games(seed):
+    v, ands, ors = il.planted(8, seed=seed)
+    size = (ands.abs().sum() + ors.abs().sum()).item()
+    x, vertex = il.decompose(v, noise=0.), il.decompose(v, noise=0., solver="highs")
+    check(x, v, 0.)
+    assert x.solution.gap <= 1e-6 and x.solution.objective <= size * (1 + 1e-6)
+    far = lambda a, b: max((a.and_[1:] - b[0][1:]).abs().max(), (a.or_ - b[1]).abs().max()).item()
+    if x.solution.objective < size * (1 - 1e-6): return                  # something sparser exists: nothing to find again
+    unique = far(x, (vertex.and_, vertex.or_)) < 1e-6                    # centre and vertex of the set of optima coincide
+    assert unique == (far(x, (ands, ors)) < 1e-6)
+    if unique:
+        found = {(r.kind, r.members) for r in x.primitives().itertuples()}
+        assert found == {(kind, il.members(c)) for kind, t in (("and", ands), ("or", ors)) for c in t.nonzero().flatten().tolist()}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 6), st.integers(0, 10**6), st.sampled_from([0., 1e-6, .02, .3]), st.randoms())
+def test_any_table(n, seed, noise, random):
+    g = torch.Generator().manual_seed(seed)
+    v = torch.randn(2**n, dtype=torch.float64, generator=g) * 10 ** (4 * torch.rand(1, generator=g).item() - 2)
+    x = il.decompose(v, noise=noise)
+    check(x, v, noise)
+    assert x.solution.gap <= 1e-6
+    assert x.solution.objective <= il.harsanyi(v).solution.objective * (1 + 1e-9)
+    perm = list(range(n))
+    random.shuffle(perm)
+    y = il.decompose(permute(v, perm), noise=noise)
+    assert y.solution.objective == pytest.approx(x.solution.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0., .02])
+@pytest.mark.parametrize("seed", range(5))
+def test_renaming_the_players_renames_the_answer(seed, noise):
+    v, perm = il.planted(7, 6, 6, seed=seed)[0], [4, 2, 6, 0, 1, 3, 5]
+    x, y = il.decompose(v, noise), il.decompose(permute(v, perm), noise)
+    torch.testing.assert_close(y.and_, permute(x.and_, perm), atol=1e-6, rtol=0)
+    torch.testing.assert_close(y.or_, permute(x.or_, perm), atol=1e-6, rtol=0)
+
+
+def test_turning_the_table_around_exchanges_and_with_or():
+    v = TABLES["smollm2_2"]
+    x, y = il.decompose(v, 0.), il.decompose(-v.flip(0), 0.)
+    several = free_effects(10)[1]
+    torch.testing.assert_close(x.and_[several], y.or_[several], atol=1e-5, rtol=0)
+    assert x.solution.objective == pytest.approx(y.solution.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale, shift", [(1e-6, 0.), (1e6, 0.), (1., 1e5)])
+def test_units_do_not_matter(scale, shift):
+    v = TABLES["gemma3_2"]
+    x, y = il.decompose(v), il.decompose(v * scale + shift)
+    assert y.solution.objective == pytest.approx(x.solution.objective * scale, rel=1e-6)
+    assert y.solution.gap <= 1e-6
+
+
+def test_batches_of_all_kinds_agree_with_single_calls():
+    constant, linear = torch.full((64,), 3.).double(), il.masks(6).double().sum(1)
+    back = linear.clone()
+    back[-1] = back[0]                                                   # v(N) = v(empty): no noise allowed
+    v = torch.stack([constant, linear, il.planted(6, 3, 3)[0], back]).reshape(2, 2, 64)
+    for got, one in zip(il.decompose(v), v.reshape(-1, 64)):
+        want = il.decompose(one)
+        check(got, one, .02)
+        torch.testing.assert_close(got.and_, want.and_, atol=1e-5, rtol=0)
+        assert got.solution.objective == pytest.approx(want.solution.objective, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("v, effect", [([0., 3.], 3.), ([5., 1.], -4.), ([2., 2.], 0.)])
+def test_one_player(v, effect):
+    x = il.decompose(torch.tensor(v), noise=0.)
+    assert x.and_.tolist() == [v[0], effect] and x.solution.gap == 0
+    noisy = il.decompose(torch.tensor(v), noise=0.1)
+    check(noisy, torch.tensor(v).double(), .1)
+    assert noisy.solution.objective == pytest.approx(.8 * abs(effect)) and noisy.solution.gap < 1e-9
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0., .05]))
+def test_no_multipliers_bound_above_the_optimum(seed, noise):
+    g = torch.Generator().manual_seed(seed)
+    v = torch.randn(32, dtype=torch.float64, generator=g)
+    lam = torch.randn(200, 32, dtype=torch.float64, generator=g)
+    assert lower_bound((v - v[0]).expand(200, -1), lam, noise * (v[-1] - v[0]).abs()).max() <= il.decompose(v, noise).solution.objective * (1 + 1e-9)
+
+
+def test_tensors_that_need_gradients_or_single_precision_are_taken():
+    v = TABLES["smollm2_2"]
+    assert il.decompose(v.clone().requires_grad_()).solution.gap < 1e-6
+    assert il.decompose(v.float()).and_.dtype == torch.float64
+
+
+def test_memory_at_twelve_players():
+    code = "import torch, resource, interlib as il; x = il.decompose(il.planted(12, 30, 30)[0] + .01 * torch.randn(4096)); print(x.solution.gap, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    gap, kilobytes = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert float(gap) <= 1e-6 and int(kilobytes) < 3e6
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda v: il.decompose(v[:1000]), "length 1000; it must be a power of two"),
+    (lambda v: il.decompose(v.numpy()), "must be a torch.Tensor"),
+    (lambda v: il.decompose(torch.where(torch.arange(1024) == 5, torch.inf, v)), "entry 5 is inf, with the players \\[0, 2\\] present"),
+    (lambda v: il.decompose(v, noise=1.5), "noise: got 1.5; it must be from 0 to 1"),
+    (lambda v: il.decompose(v, noise=float("nan")), "noise: got nan"),
+    (lambda v: il.decompose(v, solver="cvx"), "'auto', 'ipm', 'highs'"),
+    (lambda v: il.decompose(v, players=list("abc")), "got 3 names; the table has 10 players"),
+    (lambda v: il.decompose(torch.zeros(2**20)), "20 players need about .* GB"),
+    (lambda v: il.harsanyi(v[:3]), "power of two"),
+])
+def test_bad_input(call, message):
+    with pytest.raises((ValueError, TypeError), match=message): call(TABLES["smollm2_0"])

@@ -1,0 +1,83 @@
+"""The result object: files that are damaged or foreign, killed writers, other libraries."""
+import json
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import interlib as il
+
+
+@pytest.fixture
+def x():
+    v = il.planted(6, 4, 4, seed=2)[0]
+    x = il.decompose(v, players=["the", "cat", "the", "dog", "“it’s”", "7"])
+    x.meta = dict(target=" mat", model="tiny")
+    return x
+
+
+def test_round_trip(x, tmp_path):
+    x.save(tmp_path / "deep" / "x.safetensors")
+    y = il.Interactions.load(tmp_path / "deep" / "x.safetensors")
+    assert torch.equal(x.and_, y.and_) and torch.equal(x.or_, y.or_)
+    assert (x.players, x.meta, x.solution) == (y.players, y.meta, y.solution)
+    pd.testing.assert_frame_equal(x.to_frame(), y.to_frame())
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["x.safetensors"]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:100], lambda b: b"", lambda b: b"PK" + b, lambda b: b[:-8]])
+def test_damaged_files(x, tmp_path, damage):
+    x.save(tmp_path / "x")
+    (tmp_path / "x").write_bytes(damage((tmp_path / "x").read_bytes()))
+    with pytest.raises(ValueError, match="path: .* is damaged"): il.Interactions.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("header", [None, {"format": "pt"}, {"format": "interlib.interactions", "version": "99"}])
+def test_foreign_files(tmp_path, header):
+    save_file({"and": torch.zeros(2)}, tmp_path / "x", metadata=header)
+    with pytest.raises(ValueError, match="it must be interlib.interactions version 1"): il.Interactions.load(tmp_path / "x")
+
+
+def test_a_failed_save_keeps_the_old_file(x, tmp_path):
+    x.save(tmp_path / "x")
+    before = (tmp_path / "x").read_bytes()
+    x.meta = {"model": object()}
+    with pytest.raises(TypeError): x.save(tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_shapiq_gets_the_same_model(x):
+    theirs = x.to_shapiq()
+    a = il.and_transform(x.predict())
+    assert max(abs(theirs[il.members(c)] - a[c].item()) for c in range(1, 64)) < 1e-12
+    assert theirs.n_players == 6
+
+
+def test_frames(x):
+    f = x.to_frame()
+    assert f.columns.tolist() == ["kind", "members", "players", "order", "effect"]
+    assert f.effect.abs().is_monotonic_decreasing
+    assert (f.members.map(len) == f.order).all()
+    total = x.and_[0] + f.effect.sum()
+    assert total.item() == pytest.approx(x.predict()[-1].item())
+    assert len(x.primitives(k=5)) == 5 and len(x.primitives(k=0)) == 0
+    assert len(x.primitives(tau=float("inf"))) == 0
+
+
+def test_predict_for_some_coalitions(x):
+    rows = torch.randperm(64)[:10]
+    assert torch.equal(x.predict(il.masks(6)[rows]), x.predict()[rows])
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda x: x.predict(torch.ones(2, 6)), "must be bool"),
+    (lambda x: x.predict(torch.ones(6).bool()), r"\(B, 6\)"),
+    (lambda x: x.matching_error(torch.zeros(32)), r"must be \(64,\)"),
+    (lambda x: x.primitives(k=-1), "k: got -1"),
+    (lambda x: x.primitives(tau=float("nan")), "tau: got nan"),
+    (lambda x: il.Interactions(x.and_, x.or_[:32]), "both must be"),
+    (lambda x: il.Interactions(x.and_, x.or_, ["a"]), "got 1 names"),
+])
+def test_bad_input(x, call, message):
+    with pytest.raises(ValueError, match=message): call(x)
