@@ -18,7 +18,7 @@ def main():
     model, tokenizer = il.load_lm("smollm2")
     rows = []
     for n in range(8, 13):
-        v = il.evaluate(il.text_game(model, tokenizer, TEXT, players=n))
+        v = il.evaluate(il.text_game(model, tokenizer, TEXT, players=n), progress=False)
         for solver in ("ipm", "highs"):
             if solver == "highs" and n > MOST_HIGHS: continue
             for noise in (0.02, 0.0):

@@ -6,18 +6,18 @@
 __all__ = ['WITHIN', 'SHEETS', 'WIDE', 'TEMPLATE', 'FILES', 'Explanation', 'check_request', 'default_players', 'duration',
            'estimate', 'versions', 'loaded', 'explain', 'wording', 'rows', 'print_explanation', 'effects', 'as_dict',
            'sheet_style', 'fonts', 'heavy', 'svg', 'Panel', 'sentence_panel', 'bars_panel', 'strongest',
-           'matching_panel', 'strengths_panel', 'panels', 'facts', 'provenance', 'report_html', 'check_out',
-           'write_report', 'player_list', 'Parser', 'parser', 'hushed', 'run_explain', 'failed', 'main']
+           'matching_panel', 'two_lines', 'strengths_panel', 'panels', 'facts', 'provenance', 'report_html',
+           'check_out', 'write_report', 'player_list', 'Parser', 'parser', 'hushed', 'run_explain', 'failed', 'main']
 
-# %% ../nbs/22_cli.ipynb #57753770
-import argparse, base64, io, json, logging, math, os, platform, sys, tempfile, time, traceback, warnings
+# %% ../nbs/22_cli.ipynb #807c491e
+import argparse, base64, io, json, logging, math, os, platform, sys, tempfile, textwrap, time, traceback, warnings
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-# %% ../nbs/22_cli.ipynb #6c283159
+# %% ../nbs/22_cli.ipynb #0b24eff9
 @dataclass(eq=False, repr=False)
 class Explanation:
     "A prompt, its interactions, and the outputs they explain."
@@ -26,7 +26,10 @@ class Explanation:
     words:list # `(word, player or None)`, the whole prompt
 
     @cached_property
-    def sentence(self): from interlib.plots import number_repeats; return number_repeats([w for w, _ in self.words])
+    def sentence(self):
+        from interlib.plots import number_repeats
+        numbered = number_repeats([w for w, _ in self.words])
+        return [w if i is None else name for name, (w, i) in zip(numbered, self.words)]
     @cached_property
     def names(self): return [name for name, (_, i) in zip(self.sentence, self.words) if i is not None]
     @cached_property
@@ -36,7 +39,7 @@ class Explanation:
 
 WITHIN = 0.05       # mean error as a fraction of the range of the outputs, for `needed`
 
-# %% ../nbs/22_cli.ipynb #f8009653
+# %% ../nbs/22_cli.ipynb #e5a670f0
 def check_request(
     text, # the prompt
     output, # what to explain
@@ -54,7 +57,7 @@ def check_request(
     get_output(output)
     decompose(torch.zeros(2), noise)
 
-# %% ../nbs/22_cli.ipynb #2adbad7a
+# %% ../nbs/22_cli.ipynb #e3bd0571
 def default_players(
     tokenizer, # of the model
     text:str, # the prompt
@@ -64,14 +67,14 @@ def default_players(
     if not getattr(tokenizer, "is_fast", False): return None
     return min(10, len(players_of(text, tokenizer(text, return_offsets_mapping=True)["offset_mapping"]))) or None
 
-# %% ../nbs/22_cli.ipynb #a36ebe28
+# %% ../nbs/22_cli.ipynb #19581977
 def duration(
     seconds:float, # any
 )->str:
     "A duration for people: seconds, minutes or hours."
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
-# %% ../nbs/22_cli.ipynb #0b9133d0
+# %% ../nbs/22_cli.ipynb #e92162a8
 def estimate(
     game, # `Game`
 )->str:
@@ -80,12 +83,12 @@ def estimate(
     c = cost(game)
     return f"{c.passes:,} masked prompts of {game.tokens} tokens: about {duration(c.seconds)} and {c.memory / 1e9:.1f} GB (each player less halves the time)"
 
-# %% ../nbs/22_cli.ipynb #124b0b7c
+# %% ../nbs/22_cli.ipynb #125e14b0
 def versions()->dict:
     "Versions of what made a result."
     return {"interlib": version("interlib"), "torch": version("torch"), "transformers": version("transformers"), "python": platform.python_version()}
 
-# %% ../nbs/22_cli.ipynb #e6ea51b5
+# %% ../nbs/22_cli.ipynb #a4dfce20
 def loaded(
     model, # a name for `load_lm`, or a pair `(model, tokenizer)`
     device=None, # where to put a model that is loaded; a GPU if there is one
@@ -94,11 +97,12 @@ def loaded(
     "The model, loaded if it is not there yet."
     import torch
     from interlib.models import load_lm
-    if isinstance(model, tuple): return *model, str(model[0].config._name_or_path)
+    if isinstance(model, tuple): return *model, Path(str(model[0].config._name_or_path)).name
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return *load_lm(model, device=device, progress=progress and not os.path.isdir(model)), str(model)
+    try: return *load_lm(model, device=device, progress=progress and not os.path.isdir(model)), str(model)
+    except (TypeError, ValueError, RuntimeError) as e: raise type(e)(str(e).replace("name: ", "model: ", 1)) from e
 
-# %% ../nbs/22_cli.ipynb #505a1c3b
+# %% ../nbs/22_cli.ipynb #2298ec60
 def explain(
     text:str, # the prompt
     model="smollm2", # "smollm2", "gemma3-270m", a folder, a hub name, or a pair `(model, tokenizer)`
@@ -132,19 +136,20 @@ def explain(
     x.meta = game.meta | {"model": name, "noise": noise, "device": str(game.device), "seconds": seconds, "versions": versions()}
     return Explanation(x, v, game.words)
 
-# %% ../nbs/22_cli.ipynb #63c8b7b3
+# %% ../nbs/22_cli.ipynb #c18d2af8
 def wording(
     e:Explanation, # any
 )->dict: # target, unit, noise, needed
     "Phrases that describe an explanation."
+    from interlib.plots import _visible
     unit = {"log_odds": "log-odds", "log_prob": "log-probability", "prob": "probability"}.get(e.x.meta["output"], e.x.meta["output"])
     rise, span = (e.v[-1] - e.v[0]).abs().item(), (e.v.max() - e.v.min()).item()
-    within = f"predict all {len(e.v):,} outputs with a mean error of at most {WITHIN * span:.3g}, which is {WITHIN:.0%} of their range"
+    within = f"predict all {len(e.v):,} outputs with a mean error of at most {WITHIN * span:.3g}, which is {100 * WITHIN:g} % of their range"
     target = e.x.meta["target"]
-    return {"unit": unit, "target": target.strip() or repr(target), "noise": f"{e.x.meta['noise'] * rise:.3g}",
-            "needed": "1,000 interactions do not " + within if e.needed is None else f"{e.needed:,} interaction{'s' * (e.needed != 1)} " + within}
+    return {"unit": unit, "target": target.strip() or _visible(target), "noise": f"{e.x.meta['noise'] * rise:.3g}",
+            "needed": "1,000 interactions do not yet " + within if e.needed is None else f"{e.needed:,} interaction{'s' * (e.needed != 1)} " + within}
 
-# %% ../nbs/22_cli.ipynb #1e745569
+# %% ../nbs/22_cli.ipynb #765e8e7c
 def rows(
     frame, # interactions as `primitives` and `to_frame` give them
     names:list, # of the players
@@ -153,7 +158,7 @@ def rows(
     from interlib.plots import _signed
     return [(_signed(r.effect), r.kind.upper(), f" {'∧' if r.kind == 'and' else '∨'} ".join(names[i] for i in r.members)) for r in frame.itertuples()]
 
-# %% ../nbs/22_cli.ipynb #2f0a7b24
+# %% ../nbs/22_cli.ipynb #a0d5a3e0
 def print_explanation(
     e:Explanation, # any
     top:int=10, # interactions to show
@@ -173,7 +178,7 @@ def print_explanation(
     say("lower bound", f"{about.lower_bound:.6g}, gap {about.gap:.1e}: no AND-OR model that matches as well has a smaller sum than the bound")
     say("seconds    ", ", ".join(f"{k} {s:.1f}" for k, s in meta["seconds"].items()))
 
-# %% ../nbs/22_cli.ipynb #e3e8ba4b
+# %% ../nbs/22_cli.ipynb #b6f5a83d
 def effects(
     e:Explanation, # any
 ): # DataFrame: kind, order, effect, salient, members (player numbers), words
@@ -184,7 +189,7 @@ def effects(
     frame["words"] = [[e.names[i] for i in m] for m in frame.members]
     return frame[["kind", "order", "effect", "salient", "members", "words"]]
 
-# %% ../nbs/22_cli.ipynb #2287ea09
+# %% ../nbs/22_cli.ipynb #70543153
 def as_dict(
     e:Explanation, # any
 )->dict: # anything JSON can hold
@@ -194,11 +199,11 @@ def as_dict(
             "needed": {"interactions": e.needed, "mean_error_over_range": WITHIN}, "objective": about.objective, "lower_bound": about.lower_bound, "gap": about.gap,
             "solver": about.solver, "constant": e.x.and_[0].item(), "interactions": effects(e).to_dict("records")}
 
-# %% ../nbs/22_cli.ipynb #df13a4c1
+# %% ../nbs/22_cli.ipynb #d98a3618
 SHEETS = {"light": {"paper": "#ffffff", "ink": "#1c2127"}, "dark": {"paper": "#111417", "ink": "#e6e9ec"}}
 WIDE = 4.6      # inches, of every figure
 
-# %% ../nbs/22_cli.ipynb #f51543b8
+# %% ../nbs/22_cli.ipynb #4d346db4
 def sheet_style(
     sheet:str, # "light" or "dark"
 )->dict: # matplotlib's parameters
@@ -208,14 +213,14 @@ def sheet_style(
             **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], ink),
             "svg.fonttype": "path", "svg.hashsalt": "interlib", "font.family": fonts(), "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8}
 
-# %% ../nbs/22_cli.ipynb #78f4b81d
+# %% ../nbs/22_cli.ipynb #2ac8865d
 def fonts()->list: # of font families
     "matplotlib's own font, and what this machine has for Chinese, Japanese and Korean."
     from matplotlib.font_manager import fontManager
     known = {f.name for f in fontManager.ttflist}
     return ["DejaVu Sans", *sorted(n for n in known if n.startswith(("Noto Sans CJK", "WenQuanYi", "Hiragino Sans", "Microsoft YaHei", "Arial Unicode")))[:3]]
 
-# %% ../nbs/22_cli.ipynb #e61c86f6
+# %% ../nbs/22_cli.ipynb #1c67f8bd
 def heavy(
     artist, # a line or a collection of matplotlib
 )->bool:
@@ -223,7 +228,7 @@ def heavy(
     paths = artist.get_paths() if hasattr(artist, "get_paths") else [artist.get_path()]
     return sum(len(p.vertices) for p in paths) > 500
 
-# %% ../nbs/22_cli.ipynb #2c7d3ec9
+# %% ../nbs/22_cli.ipynb #d16617d9
 def svg(
     draw, # function that draws on an `ax`
     height:float, # inches
@@ -242,7 +247,7 @@ def svg(
         fig.savefig(out := io.StringIO(), format="svg", dpi=220, metadata={"Date": None, "Creator": None})
     return out.getvalue()
 
-# %% ../nbs/22_cli.ipynb #b6aed03b
+# %% ../nbs/22_cli.ipynb #b0e3c66a
 @dataclass(frozen=True)
 class Panel:
     "A figure of the report."
@@ -256,7 +261,7 @@ class Panel:
         "The figure as an address that needs no file."
         return "data:image/svg+xml;base64," + base64.b64encode(svg(self.draw, self.height, sheet, self.full).encode()).decode()
 
-# %% ../nbs/22_cli.ipynb #5d1851b0
+# %% ../nbs/22_cli.ipynb #bf9ec1a7
 def sentence_panel(
     e:Explanation, # any
 )->Panel:
@@ -266,23 +271,23 @@ def sentence_panel(
     phi, unit = shapley(e.x).tolist(), wording(e)["unit"]
     values = [None if i is None else phi[i] for _, i in e.words]
     first = sorted(zip(phi, e.names), key=lambda p: -abs(p[0]))[:3]
-    lines = _typeset(e.sentence, 11, 72 * .775 * WIDE - 12)[1][-1][1] + 1
+    lines = _typeset(e.sentence, 11, 72 * .98 * WIDE - 12)[1][-1][1] + 1
     return Panel("What each word is worth", "The prompt, its words shaded by their Shapley values. The largest are " + ", ".join(f"{w} {_signed(p)}" for p, w in first) + ".",
                  lambda ax: plot_text(e.sentence, values, what="Shapley value", unit=unit, ax=ax), (2.1 * 11 * lines + 44) / 72, full=True)
 
-# %% ../nbs/22_cli.ipynb #c3a65cbd
+# %% ../nbs/22_cli.ipynb #f1e2b82e
 def bars_panel(
     e:Explanation, # any
-    top:int=20, # bars at most
+    top:int=15, # bars at most
 )->Panel:
     "The strongest salient interactions as bars."
     from interlib.plots import plot_interactions
     p, unit = e.salient.head(top), wording(e)["unit"]
     labels = [tuple(e.names[i] for i in m) for m in p.members]
     return Panel("The strongest interactions", "Bars of the strongest interactions: " + "; ".join(f"{kind} {words} {effect}" for effect, kind, words in rows(p.head(5), e.names)) + ".",
-                 lambda ax: plot_interactions(p.effect.tolist(), labels, p.kind.tolist(), unit=unit, ax=ax), 1 + .36 * len(p))
+                 lambda ax: plot_interactions(p.effect.tolist(), labels, p.kind.tolist(), unit=unit, ax=ax), 1 + .5 * len(p))
 
-# %% ../nbs/22_cli.ipynb #e3191174
+# %% ../nbs/22_cli.ipynb #150b74d4
 def strongest(
     x, # `Interactions`
     k:int, # how many to keep
@@ -295,7 +300,7 @@ def strongest(
     for r in x.primitives(k=k).itertuples(): (keep.and_ if r.kind == "and" else keep.or_)[sum(1 << i for i in r.members)] = r.effect
     return keep
 
-# %% ../nbs/22_cli.ipynb #9001f99b
+# %% ../nbs/22_cli.ipynb #dc0a5f3f
 def matching_panel(
     e:Explanation, # any
 )->Panel:
@@ -307,7 +312,14 @@ def matching_panel(
     return Panel("Do they reproduce the network?", f"Real and predicted outputs on all {len(e.v):,} masked prompts. The largest error of all interactions together is {e.x.matching_error(e.v).max():.3g}.",
                  lambda ax: plot_matching(e.v, curves, tau=tau, unit=words["unit"], ax=ax), 3.3)
 
-# %% ../nbs/22_cli.ipynb #58ffcd80
+# %% ../nbs/22_cli.ipynb #aa6c6cae
+def two_lines(
+    ax, # matplotlib Axes with a legend
+):
+    "Breaks long entries of the legend."
+    for entry in ax.get_legend().get_texts(): entry.set_text(entry.get_text().replace(", ", "\n", 1))
+
+# %% ../nbs/22_cli.ipynb #8e4e695f
 def strengths_panel(
     e:Explanation, # any
 )->Panel:
@@ -319,17 +331,17 @@ def strengths_panel(
     tau = 0.05 * curves["AND-OR"].abs().max().item()
     counts = [int((c.abs() > tau).sum()) for c in curves.values()]
     return Panel("Are they sparse?", f"Interaction strengths in descending order. {counts[1]:,} AND-OR interactions are above the threshold, but {counts[0]:,} of AND interactions alone.",
-                 lambda ax: plot_strengths(curves, tau=tau or None, unit=wording(e)["unit"], ax=ax), 3.3)
+                 lambda ax: two_lines(plot_strengths(curves, tau=tau or None, unit=wording(e)["unit"], ax=ax)), 3.5)
 
-# %% ../nbs/22_cli.ipynb #74f65fc8
+# %% ../nbs/22_cli.ipynb #1d26e7b8
 def panels(
     e:Explanation, # any
-)->list: # of `Panel`
+)->tuple: # two lists of `Panel`: the answer, and the evidence for it
     "The figures of the report, those without anything to show left out."
     constant = (e.v == e.v[0]).all()
-    return [sentence_panel(e), *([bars_panel(e)] if len(e.salient) else []), matching_panel(e), *([] if constant else [strengths_panel(e)])]
+    return [sentence_panel(e), *([bars_panel(e)] if len(e.salient) else [])], [matching_panel(e), *([] if constant else [strengths_panel(e)])]
 
-# %% ../nbs/22_cli.ipynb #bae199b6
+# %% ../nbs/22_cli.ipynb #50439182
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -349,10 +361,11 @@ blockquote { margin: 0 0 1.25rem; padding: .6rem 1rem; border-left: 3px solid va
 .facts div { background: var(--card); border-radius: .5rem; padding: .6rem .8rem; }
 .facts dt { color: var(--soft); font-size: .8rem; line-height: 1.3; }
 .facts dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
-.panels { columns: 27rem 2; column-gap: 2.5rem; margin: 2rem 0 .5rem; }
-.panels > * { break-inside: avoid; margin: 0 0 2rem; }
+.panels, .panels > div { display: grid; gap: 2rem 3rem; grid-template-columns: minmax(0, 1fr); align-content: start; margin: 0 0 2rem; }
+.panels > div { margin: 0; }
+.panels p { margin: 0 0 .6rem; }
+@media (min-width: 60rem) { .panels { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
 img { display: block; width: 100%; max-width: 30rem; height: auto; }
-.guide { max-width: 44rem; }
 table { border-collapse: collapse; width: 100%; font-size: .95rem; }
 caption { caption-side: bottom; text-align: left; color: var(--soft); font-size: .8rem; padding-top: .5rem; }
 th, td { text-align: left; vertical-align: baseline; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
@@ -375,21 +388,25 @@ footer dd { margin: 0; }
 {% for name, value in facts %}<div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
 {% endfor %}</dl>
 </header>
-<section class="guide">
-<h2>How to read this</h2>
-<p>{{ meta.model }} was asked for the {{ unit }} of “{{ target }}” on all {{ count }} versions of the prompt in which some of the {{ n }} players (words) are masked, that is, replaced by {{ stand_in }}.
-An <b>AND</b> interaction adds its effect when <em>all</em> of its words are present; an <b>OR</b> interaction adds its effect as soon as <em>one</em> of its words is.
-The constant {{ constant }} and the effects that count in a version add up to the network's output on it, in every one of the {{ count }} versions, within the noise of {{ words.noise }}: {{ noise }} of the difference between the whole prompt and the masked one, too small to be explained.
-Many sets of interactions could do that, and this is the sparsest: its sum of absolute effects is {{ objective }}.
-The lower bound {{ bound }} is proved: no set of AND-OR interactions that matches as well has a smaller sum, so this one is within {{ gap }} (the gap, relative to its sum) of the best there is.
-Of all interactions, the strongest {{ words.needed }}.</p>
-</section>
-<div class="panels">
-{% for p in panels %}<section>
+{% macro figure(p) %}<section>
 <h2>{{ p.title }}</h2>
 <picture><source media="(prefers-color-scheme: dark)" srcset="{{ p.uri('dark') }}"><img src="{{ p.uri('light') }}" alt="{{ p.alt }}"></picture>
 </section>
-{% endfor %}</div>
+{% endmacro %}<div class="panels">
+<div>
+{% for p in answer %}{{ figure(p) }}{% endfor %}</div>
+<div>
+<section>
+<h2>How to read this</h2>
+<p>{{ meta.model }} was asked for the {{ unit }} of “{{ target }}” on all {{ count }} versions of the prompt in which some of the {{ n }} players (words) are masked, that is, replaced by {{ stand_in }}.
+An <b>AND</b> interaction adds its effect when <em>all</em> of its words are present; an <b>OR</b> interaction adds its effect as soon as <em>one</em> of its words is.</p>
+<p>In every version, the constant {{ constant }} and the effects that count there add up to the network's output, within the <b>noise</b> of {{ words.noise }}: {{ noise }} of the difference between the whole prompt and the masked one, too small to be explained.
+The strongest {{ words.needed }}.</p>
+<p>Many sets of interactions would do, and the sparsest is wanted: the absolute effects of this one sum up to {{ objective }}, and it is proved that no other that matches as well has a sum below {{ bound }}.
+The <b>gap</b>, {{ gap }} of the sum, is how far from the sparsest it can be at most.</p>
+</section>
+{% for p in evidence %}{{ figure(p) }}{% endfor %}</div>
+</div>
 <section>
 <h2>The interactions</h2>
 <table>
@@ -409,17 +426,17 @@ Of all interactions, the strongest {{ words.needed }}.</p>
 </html>
 """
 
-# %% ../nbs/22_cli.ipynb #80b5cf81
+# %% ../nbs/22_cli.ipynb #aa900327
 def facts(
     e:Explanation, # any
 )->list: # of `(name, value)`
     "The numbers at the head of the report."
     from interlib.plots import _signed
     unit = wording(e)["unit"]
-    return [(f"{unit}, whole prompt", _signed(e.v[-1].item())), (f"{unit}, all players masked", _signed(e.v[0].item())), ("players", f"{e.x.n} of {len(e.words)} words"),
+    return [(f"{unit}, whole prompt", _signed(e.v[-1].item())), (f"{unit}, all players masked", _signed(e.v[0].item())), ("players, of all words", f"{e.x.n} of {len(e.words)}"),
             ("interactions for 5 % mean error", "over 1,000" if e.needed is None else f"{e.needed:,}"), ("gap to the proved bound", f"{e.x.solution.gap:.1e}")]
 
-# %% ../nbs/22_cli.ipynb #1508d257
+# %% ../nbs/22_cli.ipynb #ee33707d
 def provenance(
     e:Explanation, # any
 )->list: # of `(name, value)`
@@ -429,7 +446,7 @@ def provenance(
             ("players", ", ".join(e.names)), ("solver", f"{e.x.solution.solver}, {e.x.solution.iterations} iterations"), ("device", m["device"]),
             ("seconds", ", ".join(f"{k} {s:.1f}" for k, s in m["seconds"].items())), ("versions", ", ".join(f"{k} {s}" for k, s in m["versions"].items())), ("written", time.strftime("%Y-%m-%d"))]
 
-# %% ../nbs/22_cli.ipynb #3dcb076d
+# %% ../nbs/22_cli.ipynb #b838e7b8
 def report_html(
     e:Explanation, # any
     top:int=30, # interactions in the table
@@ -437,20 +454,20 @@ def report_html(
     "The report as one page that needs no other file."
     from jinja2 import Environment, StrictUndefined
     from interlib.plots import NEGATIVE, POSITIVE, _signed
-    words, about, meta = wording(e), e.x.solution, e.x.meta
+    words, about, meta, (answer, evidence) = wording(e), e.x.solution, e.x.meta, panels(e)
     stand_in = {"mean": "the mean of all token embeddings", "zero": "a zero vector"}.get(meta["baseline"], f"the token {meta['baseline']!r}")
     caption = f"The strongest {min(top, len(e.salient))} of {len(e.salient)} salient interactions (above 5 % of the strongest). All effects are in interactions.csv."
     return Environment(autoescape=True, undefined=StrictUndefined).from_string(TEMPLATE).render(
         meta=meta, words=words, target=words["target"], unit=words["unit"], count=f"{len(e.v):,}", n=e.x.n, stand_in=stand_in, noise=f"{100 * meta['noise']:g} %",
         constant=_signed(e.x.and_[0].item()), objective=f"{about.objective:.6g}", bound=f"{about.lower_bound:.6g}", gap=f"{about.gap:.1e}",
-        facts=facts(e), panels=panels(e), rows=rows(e.salient.head(top), e.names), caption=caption, provenance=provenance(e), sheets=SHEETS, up=POSITIVE, down=NEGATIVE)
+        facts=facts(e), answer=answer, evidence=evidence, rows=rows(e.salient.head(top), e.names), caption=caption, provenance=provenance(e), sheets=SHEETS, up=POSITIVE, down=NEGATIVE)
 
-# %% ../nbs/22_cli.ipynb #d7bf8c0f
+# %% ../nbs/22_cli.ipynb #7ec5d0e1
 FILES = {"report.html": lambda e, path: path.write_text(report_html(e), encoding="utf-8"),
          "interactions.safetensors": lambda e, path: e.x.save(path),
          "interactions.csv": lambda e, path: effects(e).assign(members=lambda f: f.members.map(lambda m: " ".join(map(str, m))), words=lambda f: f.words.map(" ".join)).to_csv(path, index=False)}
 
-# %% ../nbs/22_cli.ipynb #62bccbe4
+# %% ../nbs/22_cli.ipynb #84166d5a
 def check_out(
     out, # folder for the files
 )->Path: # the folder
@@ -463,7 +480,7 @@ def check_out(
     if taken := [name for name in FILES if (out/name).is_dir()]: raise OSError(f"out: got {str(out)!r}, where {taken[0]} is a folder; it must be a file or not there")
     return out
 
-# %% ../nbs/22_cli.ipynb #739dc080
+# %% ../nbs/22_cli.ipynb #884a5260
 def write_report(
     e:Explanation, # any
     out, # folder, made if it is not there
@@ -475,20 +492,20 @@ def write_report(
         with atomic_path(out/name) as path: write(e, path)
     return [out/name for name in FILES]
 
-# %% ../nbs/22_cli.ipynb #30734b23
+# %% ../nbs/22_cli.ipynb #5142e81c
 def player_list(
     typed:str, # "10", "pull,ground" or "pull ground"
 ): # an int or a list of str
     "What `--players` means."
     return int(typed) if typed.strip().lstrip("+-").isdecimal() else typed.replace(",", " ").split()
 
-# %% ../nbs/22_cli.ipynb #6c0dcc4b
+# %% ../nbs/22_cli.ipynb #b0561bf8
 class Parser(argparse.ArgumentParser):
     "argparse, but errors are raised, to be reported like all others."
     def __init__(self, **kwargs): super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs)
     def error(self, message): raise ValueError(f"{message} (see {self.prog} --help)")
 
-# %% ../nbs/22_cli.ipynb #83c6bf5e
+# %% ../nbs/22_cli.ipynb #1aaa5ced
 def parser()->Parser:
     "The command line."
     top = Parser(prog="interlib", description="Explains trained networks exactly, by their sparsest AND-OR interactions.",
@@ -512,13 +529,13 @@ def parser()->Parser:
     p.add_argument("--noise", type=float, default=0.02, metavar="F", help="error that is allowed, as a fraction of |output on the prompt - output on the masked prompt| (default: 0.02)")
     p.add_argument("--out", default="interlib-report", metavar="DIR", help="folder for the files (default: interlib-report); files of the same names are replaced")
     p.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
-    p.add_argument("--batch-size", type=int, default="auto", metavar="N", help="masked prompts at a time (default: 64, on a GPU 512)")
+    p.add_argument("--batch-size", type=int, default=argparse.SUPPRESS, metavar="N", help="masked prompts at a time (default: 64, on a GPU 512)")
     p.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else, on standard output")
     p.add_argument("--quiet", action="store_true", help="no progress bars and no estimates")
     p.add_argument("--debug", action="store_true", help="show where an error comes from")
     return top
 
-# %% ../nbs/22_cli.ipynb #6a60e17a
+# %% ../nbs/22_cli.ipynb #a3ba94c9
 @contextmanager
 def hushed():
     "Yields a list of what transformers and the hub log, instead of printing it; no Python warnings either."
@@ -535,7 +552,7 @@ def hushed():
     finally:
         for l, (l.handlers, l.propagate) in zip(loggers, before): pass
 
-# %% ../nbs/22_cli.ipynb #0003542f
+# %% ../nbs/22_cli.ipynb #ce897dd3
 def run_explain(
     args, # what `parser` makes of the command line
 )->int: # exit code
@@ -543,7 +560,7 @@ def run_explain(
     check_out(args.out)
     names = ("text", "model", "players", "target", "baseline", "output", "noise", "device", "batch_size")
     with hushed() as said, redirect_stdout(sys.stderr):
-        e = explain(**{k: getattr(args, k) for k in names}, progress=not args.quiet)
+        e = explain(**{k: v for k, v in vars(args).items() if k in names}, progress=not args.quiet)
         paths = write_report(e, args.out)
     if any("MISSING" in s for s in said): print(f"interlib: warning: the files of {args.model} lack weights, which transformers has made up at random", file=sys.stderr)
     if args.json: print(json.dumps(as_dict(e) | {"files": list(map(str, paths))}), flush=True)
@@ -552,7 +569,7 @@ def run_explain(
         print("written    ", ", ".join(map(str, paths)), flush=True)
     return 0
 
-# %% ../nbs/22_cli.ipynb #9369eed1
+# %% ../nbs/22_cli.ipynb #5af10a4a
 def failed(
     error:BaseException, # what was raised
     debug:bool=False, # show the traceback
@@ -566,7 +583,7 @@ def failed(
     print("interlib: error:", " ".join((str(error) if known else f"{type(error).__name__}: {error}").split()), file=sys.stderr)
     return 2 if isinstance(error, (ValueError, TypeError)) else 1
 
-# %% ../nbs/22_cli.ipynb #d8bfec23
+# %% ../nbs/22_cli.ipynb #62b03081
 def main(
     argv:list=None, # arguments; those of the process by default
 )->int: # exit code

@@ -5,6 +5,7 @@
 """
 import base64
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,15 +42,17 @@ def store(path):
 
 
 def readme():
-    "The text of README.md: index.ipynb without hidden cells and directives, its links pointing into nbs/."
+    "README.md from index.ipynb, as text and images by file name: no hidden cells, links as seen from the top folder."
     nb = nbformat.read(ROOT / "nbs" / "index.ipynb", as_version=4)
-    nb.cells = [c for c in nb.cells if not c.source.startswith("#| hide")]
+    nb.cells = [c for c in nb.cells if not re.match(r"#\|\s*hide\s", c.source)]
     for c in nb.cells:
-        c.source = "\n".join(line for line in c.source.splitlines() if not line.startswith("#|"))
-        for output in c.get("outputs", []): output.get("data", {}).pop("image/png", None)
+        if c.source.startswith("#| hide_input"): c.source = ""
+        for output in c.get("outputs", []): output.get("data", {}).pop("text/html", None)
     nb.metadata["language_info"] = {"name": "python"}
-    text, _ = MarkdownExporter().from_notebook_node(nb)
-    return text.replace("](../", "](").strip() + "\n"
+    text, resources = MarkdownExporter().from_notebook_node(nb)
+    text = re.sub(r"```python\s*```\n", "", text)
+    text = re.sub(r"\]\((?!http|\.\./|output_)", "](nbs/", text).replace("](../", "](").replace("![png](output_", "![interactions](nbs/images/index_")
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", {name.replace("output_", "index_"): png for name, png in resources["outputs"].items()}
 
 
 if __name__ == "__main__":
@@ -58,5 +61,9 @@ if __name__ == "__main__":
         for path in map(Path, names) if names else notebooks():
             print(path, flush=True)
             store(path.resolve())
-    elif command == "readme": (ROOT / "README.md").write_text(readme(), encoding="utf-8")
+    elif command == "readme":
+        text, images = readme()
+        (ROOT / "README.md").write_text(text, encoding="utf-8")
+        (ROOT / "nbs" / "images").mkdir(exist_ok=True)
+        for name, png in images.items(): (ROOT / "nbs" / "images" / name).write_bytes(png)
     else: sys.exit(f"unknown command {command!r}; it must be 'store' or 'readme'")
