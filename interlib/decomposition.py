@@ -7,7 +7,7 @@ __all__ = ['solvers', 'check_table', 'harsanyi', 'synthesis', 'adjoint', 'free_e
            'meet_matrix', 'join_matrix', 'normal_matrix', 'normal_solver', 'interior_point', 'check_memory',
            'decompose']
 
-# %% ../nbs/05_decomposition.ipynb #0e32b8db
+# %% ../nbs/05_decomposition.ipynb #f2465f23
 import time
 
 import torch
@@ -17,7 +17,7 @@ from .coalitions import bits, n_players, orders
 from .interactions import Interactions, Solution, check_players
 from .transforms import and_inverse, and_transform, disjoint_sum, superset_sum
 
-# %% ../nbs/05_decomposition.ipynb #c43b8b47
+# %% ../nbs/05_decomposition.ipynb #217b252b
 def check_table(
     v:Tensor, # value table `(..., 2**n)`
 )->Tensor: # the same in float64
@@ -30,7 +30,7 @@ def check_table(
         raise ValueError(f"v: its entry {c} is {v[tuple(bad[0])].item()}, with the players {torch.arange(n)[bits(bad[0, -1].cpu(), n)].tolist()} present; all outputs must be finite")
     return v.double()
 
-# %% ../nbs/05_decomposition.ipynb #f12ce266
+# %% ../nbs/05_decomposition.ipynb #84525c59
 def harsanyi(
     v:Tensor, # value table `(2**n,)`
     players=None, # names of the players
@@ -41,28 +41,28 @@ def harsanyi(
     size = I[1:].abs().sum().item()
     return Interactions(I, torch.zeros_like(I), players, Solution(size, size, time.perf_counter() - started, 0, "moebius"))
 
-# %% ../nbs/05_decomposition.ipynb #a9df2796
+# %% ../nbs/05_decomposition.ipynb #80c78472
 def synthesis(
     x:Tensor, # `(..., 2, 2**n)`: AND effects `a` and turned OR effects `o'`
 )->Tensor: # outputs `(..., 2**n)`
     "`Z a + R o'`: from effects to outputs, apart from the constant."
     return and_inverse(x[..., 0, :]) + disjoint_sum(x[..., 1, :])
 
-# %% ../nbs/05_decomposition.ipynb #c726d413
+# %% ../nbs/05_decomposition.ipynb #6c3414a4
 def adjoint(
     lam:Tensor, # one multiplier for each coalition `(..., 2**n)`
 )->Tensor: # `(..., 2, 2**n)`
     "`(Z' lam, R lam)`: the transpose of `synthesis`."
     return torch.stack([superset_sum(lam), disjoint_sum(lam)], -2)
 
-# %% ../nbs/05_decomposition.ipynb #b8563def
+# %% ../nbs/05_decomposition.ipynb #d866d238
 def free_effects(
     n:int, # number of players
 )->Tensor: # bool `(2, 2**n)`
     "Which effects are variables: AND of order one and more, OR of order two and more."
     return torch.stack([orders(n) > 0, orders(n) > 1])
 
-# %% ../nbs/05_decomposition.ipynb #c6a311f5
+# %% ../nbs/05_decomposition.ipynb #4019f90f
 def lower_bound(
     u:Tensor, # outputs minus v(empty) `(..., 2**n)`
     lam:Tensor, # multipliers `(..., 2**n)`, any
@@ -74,7 +74,7 @@ def lower_bound(
     worst = (adjoint(lam) * free_effects(n_players(u)).to(lam)).abs().amax((-1, -2)).clamp(min=1)
     return (((u * lam).sum(-1) - tau * lam.abs().sum(-1)) / worst).clamp(min=0)
 
-# %% ../nbs/05_decomposition.ipynb #72ca3804
+# %% ../nbs/05_decomposition.ipynb #1f87325c
 def repair(
     u:Tensor, # outputs minus v(empty) `(..., 2**n)`
     x:Tensor, # effects `(..., 2, 2**n)`
@@ -88,7 +88,7 @@ def repair(
     x[..., 0, 1:] += fix[..., 1:]
     return x, C + fix[..., 0]
 
-# %% ../nbs/05_decomposition.ipynb #c8fe6072
+# %% ../nbs/05_decomposition.ipynb #c33f239d
 def highs(
     u:Tensor, # outputs minus v(empty) `(2**n,)`
     tau:float, # bound on the noise
@@ -110,7 +110,7 @@ def highs(
     x[torch.from_numpy(free)] = torch.from_numpy(got.x[:k] - got.x[k:2 * k])
     return x.reshape(2, N), torch.tensor(got.x[2 * k], dtype=torch.float64), torch.from_numpy(got.eqlin.marginals.copy()), int(got.nit)
 
-# %% ../nbs/05_decomposition.ipynb #2f7f75f5
+# %% ../nbs/05_decomposition.ipynb #65f63e37
 def _double(z, out, corner):
     "`out` with `z` on its diagonal and every pair of blocks joined by copies of its first (`corner=0`) or second (`corner=1`) block."
     out = z.new_empty(*z.shape, z.shape[-1]) if out is None else out
@@ -123,7 +123,7 @@ def _double(z, out, corner):
         pairs[..., 1, :, 0, :, :] = block
     return out
 
-# %% ../nbs/05_decomposition.ipynb #8e6f95b5
+# %% ../nbs/05_decomposition.ipynb #3e3552ce
 def meet_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -131,7 +131,7 @@ def meet_matrix(
     "`M[S, S'] = z[S & S']`."
     return _double(z, out, 0)
 
-# %% ../nbs/05_decomposition.ipynb #feae084a
+# %% ../nbs/05_decomposition.ipynb #6452b7ad
 def join_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -139,7 +139,7 @@ def join_matrix(
     "`M[S, S'] = z[S | S']`."
     return _double(z, out, 1)
 
-# %% ../nbs/05_decomposition.ipynb #c03d66c5
+# %% ../nbs/05_decomposition.ipynb #f5a06808
 def normal_matrix(
     D:Tensor, # weights of the effects `(..., 2, 2**n)`
     work=(None, None), # memory to use, two of `(..., 2**n, 2**n)`
@@ -148,7 +148,7 @@ def normal_matrix(
     z = and_inverse(D)
     return meet_matrix(z[..., 0, :], work[0]).add_(join_matrix(z[..., 1, :].flip(-1), work[1]))
 
-# %% ../nbs/05_decomposition.ipynb #77ac7065
+# %% ../nbs/05_decomposition.ipynb #46c16e54
 def normal_solver(
     D:Tensor, # weights of the effects `(B, 2, 2**n)`
     box:Tensor, # diagonal added by the noise `(B, 2**n)`
@@ -174,12 +174,12 @@ def normal_solver(
         return lam + step * p
     return solve
 
-# %% ../nbs/05_decomposition.ipynb #f32973c0
+# %% ../nbs/05_decomposition.ipynb #d83c00bb
 def _longest(P, dP):
     "The longest step in [0, 1] that keeps `P` positive, with a small margin; `(B, 1, 1)`."
     return torch.where(dP < 0, -P / dP, torch.inf).amin((1, 2), keepdim=True).mul(0.9995).clamp(max=1)
 
-# %% ../nbs/05_decomposition.ipynb #b6956d76
+# %% ../nbs/05_decomposition.ipynb #780b5266
 def _newton(P, Q, miss, free, work):
     "One factorisation; gives the function from `target` to the directions `(dlam, dC, dP, dQ)` towards a vanishing `miss` and products `P * Q + target`."
     ratio, sign = P / Q, torch.tensor([[-1.], [1.]]).to(P)[:P.shape[1] - 4]
@@ -199,14 +199,14 @@ def _newton(P, Q, miss, free, work):
         return dlam, dC[:, 0], torch.cat([dP, ds], 1), torch.cat([dQ, (target[:, 4:] - Q[:, 4:] * ds) / P[:, 4:]], 1)
     return direction
 
-# %% ../nbs/05_decomposition.ipynb #a10b83f5
+# %% ../nbs/05_decomposition.ipynb #bbf29e3d
 def _keep_best(best, todo, objective, x, C, bound, lam):
     "Replaces the entries of `best` for the tables `todo` where objective or bound improved."
     up, higher = objective < best["objective"][todo], bound > best["bound"][todo]
     for key, new in dict(objective=objective, x=x, C=C).items(): best[key][todo[up]] = new[up]
     for key, new in dict(bound=bound, lam=lam).items(): best[key][todo[higher]] = new[higher]
 
-# %% ../nbs/05_decomposition.ipynb #9b3747f8
+# %% ../nbs/05_decomposition.ipynb #f0af7dcf
 def interior_point(
     u:Tensor, # outputs minus v(empty), scaled to size 1 `(B, 2**n)`
     tau:Tensor, # bounds on the noise `(B,)`, all positive or all 0
@@ -245,7 +245,7 @@ def interior_point(
         P, C, Q, lam = P + primal * dP, C + primal[:, 0, 0] * dC, Q + dual * dQ, lam + dual[:, 0] * dlam
     return best["x"], best["C"], best["lam"], iterations
 
-# %% ../nbs/05_decomposition.ipynb #acade7d0
+# %% ../nbs/05_decomposition.ipynb #e1aa1fbb
 def check_memory(
     n:int, # number of players
     device, # where the table is
@@ -255,7 +255,7 @@ def check_memory(
     free = torch.cuda.mem_get_info(device)[0] if torch.device(device).type == "cuda" else psutil.virtual_memory().available
     if 26 * 4**n > free: raise ValueError(f"v: {n} players need about {26 * 4**n / 1e9:.1f} GB for the interior point, {free / 1e9:.1f} GB are free; take fewer players")
 
-# %% ../nbs/05_decomposition.ipynb #bf83168e
+# %% ../nbs/05_decomposition.ipynb #c457d57f
 def _highs_batch(u, tau):
     "`highs` for each table of a batch, with the shapes of `interior_point`."
     solved = zip(*[highs(one, t) for one, t in zip(u, tau.tolist())])
@@ -263,7 +263,7 @@ def _highs_batch(u, tau):
 
 solvers = {"ipm": interior_point, "highs": _highs_batch}
 
-# %% ../nbs/05_decomposition.ipynb #50549a40
+# %% ../nbs/05_decomposition.ipynb #c386d134
 def _one_player(rise, tau):
     "Effects, constants and multipliers of tables `(0, rise)`, in closed form."
     effect = rise - rise.clamp(-2 * tau, 2 * tau)
@@ -271,7 +271,7 @@ def _one_player(rise, tau):
     x[:, 0, 1] = effect
     return x, (rise - effect) / 2, effect.sign()[:, None] * torch.tensor([-1, 1]).to(rise)
 
-# %% ../nbs/05_decomposition.ipynb #ea305bd4
+# %% ../nbs/05_decomposition.ipynb #3ec817d7
 def _solve(u, tau, solver):
     "Effects, constants, multipliers and iterations for any batch `(B, 2**n)`: trivial tables at once, the others in chunks of bounded memory."
     middle = (u.amax(1) + u.amin(1)) / 2
@@ -286,7 +286,7 @@ def _solve(u, tau, solver):
         x[some], C[some] = found * scale[:, None, None], constant * scale
     return *repair(u, x, C, tau), lam, iterations
 
-# %% ../nbs/05_decomposition.ipynb #3e73e5be
+# %% ../nbs/05_decomposition.ipynb #63b67d70
 def decompose(
     v:Tensor, # value table `(2**n,)`, or a batch of them `(..., 2**n)`
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`, from 0 to 1

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Solution', 'Interactions', 'check_players', 'atomic_path']
 
-# %% ../nbs/04_interactions.ipynb #d4cf21f0
+# %% ../nbs/04_interactions.ipynb #f23d1408
 import json
 import os
 import tempfile
@@ -20,7 +20,7 @@ from torch import Tensor
 from .coalitions import label, masks, members, n_players, orders
 from .transforms import and_inverse, and_transform, or_inverse
 
-# %% ../nbs/04_interactions.ipynb #380118df
+# %% ../nbs/04_interactions.ipynb #270181b0
 @dataclass(frozen=True)
 class Solution:
     "How a set of interactions was found, and how far from the optimum it can be at most."
@@ -35,7 +35,7 @@ class Solution:
         "Relative distance to the lower bound, 0 when proved optimal."
         return (self.objective - self.lower_bound) / self.objective if self.objective > 0 else 0.
 
-# %% ../nbs/04_interactions.ipynb #704996f9
+# %% ../nbs/04_interactions.ipynb #99bb4151
 @dataclass(eq=False, repr=False)
 class Interactions:
     "AND and OR effects of `n` players, one of each for every coalition; Eq. 3 of paper 002."
@@ -50,7 +50,7 @@ class Interactions:
         self.n = n_players(self.and_)
         self.players = check_players(self.players, self.n)
 
-# %% ../nbs/04_interactions.ipynb #4e4a57cf
+# %% ../nbs/04_interactions.ipynb #47b3af3e
 def check_players(
     players, # names or None
     n:int, # how many there must be
@@ -60,7 +60,7 @@ def check_players(
     if len(players) != n: raise ValueError(f"players: got {len(players)} names; the table has {n} players")
     return players
 
-# %% ../nbs/04_interactions.ipynb #0375356f
+# %% ../nbs/04_interactions.ipynb #08005c7b
 @patch
 def predict(
     self:Interactions,
@@ -72,7 +72,7 @@ def predict(
     if masks.dtype != torch.bool or masks.ndim != 2 or masks.shape[1] != self.n: raise ValueError(f"masks: got {masks.dtype} of shape {tuple(masks.shape)}; it must be bool of shape (B, {self.n})")
     return h[(masks.long() << torch.arange(self.n, device=masks.device)).sum(1)]
 
-# %% ../nbs/04_interactions.ipynb #393162c6
+# %% ../nbs/04_interactions.ipynb #9678cb49
 @patch
 def matching_error(
     self:Interactions,
@@ -82,7 +82,7 @@ def matching_error(
     if v.shape != self.and_.shape: raise ValueError(f"v: got shape {tuple(v.shape)}; it must be {tuple(self.and_.shape)} for {self.n} players")
     return (self.predict() - v.to(self.and_)).abs()
 
-# %% ../nbs/04_interactions.ipynb #a72139b0
+# %% ../nbs/04_interactions.ipynb #b0570747
 @patch
 def to_frame(self:Interactions):
     "All nonzero effects of nonempty sets as a DataFrame, strongest first: kind, members (player numbers), players (names), order, effect."
@@ -98,7 +98,7 @@ def to_frame(self:Interactions):
         "order": orders(self.n)[coalitions].numpy(),
         "effect": effects[rank].numpy()})
 
-# %% ../nbs/04_interactions.ipynb #27b2f554
+# %% ../nbs/04_interactions.ipynb #6b68733b
 @patch
 def primitives(
     self:Interactions,
@@ -114,7 +114,7 @@ def primitives(
     strong = lambda effects: torch.where(effects.abs() > tau, effects, 0)
     return Interactions(strong(self.and_), strong(self.or_), self.players).to_frame()
 
-# %% ../nbs/04_interactions.ipynb #957c398e
+# %% ../nbs/04_interactions.ipynb #df4badb4
 @patch
 def matching_curve(
     self:Interactions,
@@ -127,11 +127,11 @@ def matching_curve(
     curve = [error.abs().mean()]
     for kind, group, effect in self.to_frame().head(most)[["kind", "members", "effect"]].itertuples(index=False):
         T = sum(1 << i for i in group)
-        error = error + effect * ((coalitions & T) == T if kind == "and" else (coalitions & T) != 0)
+        error = torch.where((coalitions & T) == T if kind == "and" else (coalitions & T) != 0, error + effect, error)
         curve.append(error.abs().mean())
     return torch.stack(curve)
 
-# %% ../nbs/04_interactions.ipynb #6c4db2ca
+# %% ../nbs/04_interactions.ipynb #f21d3b74
 @patch
 def how_many(
     self:Interactions,
@@ -143,7 +143,7 @@ def how_many(
     good = self.matching_curve(v, most) <= within * (v.max() - v.min()).to(self.and_)
     return int(good.nonzero()[0]) if good.any() else None
 
-# %% ../nbs/04_interactions.ipynb #ada23718
+# %% ../nbs/04_interactions.ipynb #60a654a4
 @patch
 def __repr__(self:Interactions):
     "The strongest interactions as text."
@@ -153,7 +153,7 @@ def __repr__(self:Interactions):
     tail = [f"objective {about.objective:.6g}, lower bound {about.lower_bound:.6g}, gap {about.gap:.1e} ({about.solver})"] if about else []
     return "\n".join([head + f", constant {self.and_[0].item():.3f}", *rows, *tail])
 
-# %% ../nbs/04_interactions.ipynb #da7e8c68
+# %% ../nbs/04_interactions.ipynb #fdb4dbaa
 @contextmanager
 def atomic_path(
     path, # where the complete file goes
@@ -172,7 +172,7 @@ def atomic_path(
         Path(name).unlink(missing_ok=True)
         raise
 
-# %% ../nbs/04_interactions.ipynb #6ccc037e
+# %% ../nbs/04_interactions.ipynb #9748ac1f
 @patch
 def save(
     self:Interactions,
@@ -184,7 +184,7 @@ def save(
                   solution=json.dumps(asdict(self.solution) if self.solution else None))
     with atomic_path(path) as p: save_file({"and": self.and_.cpu().contiguous(), "or": self.or_.cpu().contiguous()}, p, metadata=header)
 
-# %% ../nbs/04_interactions.ipynb #464ec1b6
+# %% ../nbs/04_interactions.ipynb #3f0b6a5e
 @patch(cls_method=True)
 def load(
     cls:Interactions,
@@ -201,7 +201,7 @@ def load(
     solution = json.loads(header["solution"])
     return cls(tables["and"], tables["or"], json.loads(header["players"]), Solution(**solution) if solution else None, json.loads(header["meta"]))
 
-# %% ../nbs/04_interactions.ipynb #77ed99bb
+# %% ../nbs/04_interactions.ipynb #79b0729d
 @patch
 def to_shapiq(self:Interactions):
     "The logical model as `shapiq.InteractionValues` with index 'Moebius', all orders."

@@ -6,7 +6,7 @@
 __all__ = ['LMS', 'plain_copy', 'split_digits', 'no_bars', 'read_gguf', 'converted', 'lm_place', 'allowed', 'pretrained',
            'check_place', 'load_lm', 'load_error']
 
-# %% ../nbs/11_models.ipynb #5e24303c
+# %% ../nbs/11_models.ipynb #0ae2c8de
 import os
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from .data import CARRIERS, cache_dir, fetch, workspace
 
-# %% ../nbs/11_models.ipynb #819a50cf
+# %% ../nbs/11_models.ipynb #2f68956e
 def plain_copy(
     model, # a transformers model read from a GGUF file
 ): # a model of the same class with the same weights, which can be saved
@@ -30,7 +30,7 @@ def plain_copy(
     fresh.load_state_dict(model.state_dict())
     return fresh.eval()
 
-# %% ../nbs/11_models.ipynb #5d2c56ad
+# %% ../nbs/11_models.ipynb #d47f031d
 def split_digits(
     tokenizer, # a byte-level tokenizer of transformers
 ): # the same object
@@ -39,14 +39,14 @@ def split_digits(
     tokenizer.backend_tokenizer.pre_tokenizer = pre.Sequence([pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False)])
     return tokenizer
 
-# %% ../nbs/11_models.ipynb #27fb3f04
+# %% ../nbs/11_models.ipynb #534f9407
 LMS = {
     "smollm2": dict(repair=split_digits, terms=None), # 135 million parameters, instruct-tuned
     "gemma3-270m": dict(repair=lambda tokenizer: tokenizer, # 270 million parameters
                         terms="Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"),
 }
 
-# %% ../nbs/11_models.ipynb #b886ab46
+# %% ../nbs/11_models.ipynb #10dfe0f6
 @contextmanager
 def no_bars():
     "No progress bars from transformers, nor from tqdm unless asked for by `disable=False`; afterwards as before."
@@ -59,7 +59,7 @@ def no_bars():
         tqdm.__init__ = init
         if shown: logging.enable_progress_bar()
 
-# %% ../nbs/11_models.ipynb #ad50feb7
+# %% ../nbs/11_models.ipynb #a1fd036c
 def read_gguf(
     path, # a GGUF file
     progress:bool=True, # show a bar
@@ -71,7 +71,7 @@ def read_gguf(
     with no_bars():
         return tuple(cls.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True, **kw) for cls, kw in bar)
 
-# %% ../nbs/11_models.ipynb #991949ca
+# %% ../nbs/11_models.ipynb #6371e9a5
 def converted(
     name:str, # a key of `LMS`
     progress:bool=True, # show bars
@@ -92,7 +92,7 @@ def converted(
     with suppress(OSError): gguf.unlink()
     return folder
 
-# %% ../nbs/11_models.ipynb #b0635e56
+# %% ../nbs/11_models.ipynb #481fa7fb
 def lm_place(
     name, # a key of `LMS`, a folder, or a hub name
     progress:bool=True, # show bars
@@ -104,12 +104,12 @@ def lm_place(
     if not (path/"config.json").is_file(): raise ValueError(f"name: got {str(name)!r}, where there is no config.json; {allowed()}")
     return path
 
-# %% ../nbs/11_models.ipynb #6f387fe4
+# %% ../nbs/11_models.ipynb #d231efe8
 def allowed()->str:
     "What `name` may be, for error messages."
     return f"it must be one of {', '.join(map(repr, LMS))}, a folder written by save_pretrained, or a hub name (which needs a network the first time)"
 
-# %% ../nbs/11_models.ipynb #ff28519e
+# %% ../nbs/11_models.ipynb #994a5be7
 def pretrained(
     cls, # a transformers class with `from_pretrained`
     place, # a `Path`, or a hub name as a `str`
@@ -124,7 +124,7 @@ def pretrained(
     except Exception as e: raise OSError(f"the hub cannot be reached or has no such model: {e}") from e
     return cls.from_pretrained(place, **kwargs)
 
-# %% ../nbs/11_models.ipynb #7ae711ff
+# %% ../nbs/11_models.ipynb #f8b43a95
 def check_place(
     dtype, # floating point type of torch
     device, # anything that torch takes for a device
@@ -136,7 +136,7 @@ def check_place(
     except (RuntimeError, AssertionError, TypeError) as e:
         raise ValueError(f"device: got {device!r}; it must be a device of this machine, such as 'cpu': {str(e).splitlines()[0]}") from e
 
-# %% ../nbs/11_models.ipynb #9b86de86
+# %% ../nbs/11_models.ipynb #44fcd639
 def load_lm(
     name, # `"smollm2"`, `"gemma3-270m"`, a folder, or a hub name
     dtype=torch.float32, # floating point type of the weights
@@ -152,11 +152,12 @@ def load_lm(
     check_place(dtype, device)
     place = lm_place(name, progress)
     with no_bars() if name in LMS or not progress else nullcontext():
-        try: model, tokenizer = pretrained(AutoModelForCausalLM, place, dtype=dtype), pretrained(AutoTokenizer, place)
+        try: (model, found), tokenizer = pretrained(AutoModelForCausalLM, place, dtype=dtype, output_loading_info=True), pretrained(AutoTokenizer, place)
         except (OSError, ValueError, SafetensorError) as e: raise RuntimeError(load_error(name, place, e)) from e
+    if found["missing_keys"]: raise RuntimeError(load_error(name, place, KeyError(f"no weights for {', '.join(sorted(found['missing_keys'])[:3])}; they would be random")))
     return model.to(device).eval(), tokenizer
 
-# %% ../nbs/11_models.ipynb #362145d5
+# %% ../nbs/11_models.ipynb #7315aa3d
 def load_error(
     name, # as the user gave it
     place, # what `lm_place` made of it

@@ -95,7 +95,7 @@ def test_matches_the_game(explained, lm):
     assert torch.equal(explained.v, v) and explained.x.players == game.players
     assert explained.x.matching_error(v).max() <= 0.02 * (v[-1] - v[0]).abs() + 1e-8
     k, span = explained.needed, v.max() - v.min()
-    error = lambda k: cli.strongest(explained.x, k).matching_error(v).mean()
+    error = lambda k: cli._strongest(explained.x, k).matching_error(v).mean()
     assert error(k) <= 0.05 * span < error(k - 1)
 
 
@@ -250,11 +250,11 @@ def test_progress_and_estimate(run, monkeypatch):
     assert "about 2.2 h and 1.0 GB" in run("--players", 11, text=text)[2]
 
 
-def test_missing_weights_are_told(run, tmp_path, capfd):
+def test_missing_weights_are_refused(run, tmp_path, capfd):
     headless = make_lm(tmp_path/"headless", LlamaModel)
     capfd.readouterr()
     code, out, err = run("--players", 2, "--quiet", model=headless)
-    assert code == 0 and err.count("\n") == 1 and "lack weights" in err
+    assert code == 1 and err.count("\n") == 1 and "no weights for lm_head.weight" in err
 
 
 def test_python_messages_are_as_before(run):
@@ -267,7 +267,7 @@ def test_python_messages_are_as_before(run):
 
 def test_closed_pipe():
     "`interlib explain ... | head -1` ends quietly."
-    code = "import sys\nfrom interlib import cli\ncli.run_explain = lambda args: print('x\\n' * 200000, flush=True) or 0\nsys.exit(cli.main(['explain', 'text']))"
+    code = "import sys\nfrom interlib import cli\ncli._run_explain = lambda args: print('x\\n' * 200000, flush=True) or 0\nsys.exit(cli.main(['explain', 'text']))"
     p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     p.stdout.readline(); p.stdout.close()
     assert p.stderr.read() == b"" and p.wait(60) == 1

@@ -91,10 +91,50 @@ def test_shapiq_games_run_here_and_ours_run_there(tiny_lm):
     assert max(abs(theirs[(i,)] - ours[i].item()) for i in range(5)) < 1e-4
 
 
+def test_a_long_prompt_can_choose_its_players(tiny_lm):
+    game = il.text_game(*tiny_lm, " ".join(f"word{i}" for i in range(40)), players=4)
+    assert game.n == 4 and il.evaluate(game, progress=False).shape == (16,)
+
+
+@pytest.mark.parametrize("players", [None, 5, ["A", "pull"], ["pull"], ["A"], ["falls", "gravity's"]])
+@pytest.mark.parametrize("size", ["auto", 1, 4])
+def test_tree_and_batches_agree(tiny_lm, players, size):
+    game = il.text_game(*tiny_lm, TEXT, players=players if players is not None else 9)
+    tree, plain = (il.evaluate(game, tree=t, batch_size=s, progress=False) for t, s in ((True, size), (False, "auto")))
+    torch.testing.assert_close(tree, plain, atol=1e-3, rtol=1e-3)
+
+
+def test_tree_recovers_from_out_of_memory(tiny_lm):
+    game = il.text_game(*tiny_lm, TEXT, players=6)
+    want, run, sizes = il.evaluate(game, tree=False, progress=False), game.tree.value, []
+    def value(logits):
+        sizes.append(len(logits))
+        if len(logits) > 8: raise torch.OutOfMemoryError("out of memory")
+        return run(logits)
+    game.tree.value = value
+    torch.testing.assert_close(il.evaluate(game, tree=True, progress=False), want, atol=1e-3, rtol=1e-3)
+    assert sizes[:4] == [64, 32, 16, 8]
+
+
+def test_a_tree_that_is_wrong_is_not_used(tiny_lm):
+    game = il.text_game(*tiny_lm, TEXT, players=4)
+    want, value = il.evaluate(game, tree=False, progress=False), game.tree.value
+    game.tree.value = lambda logits: value(logits) + 1
+    with pytest.warns(UserWarning, match="plain batches are used"): assert torch.equal(il.evaluate(game, progress=False), want)
+
+
+def test_the_model_is_left_alone_when_the_tree_fails(tiny_lm):
+    game = il.text_game(*tiny_lm, TEXT, players=4)
+    game.tree.value = lambda logits: 1 / 0
+    with pytest.raises(ZeroDivisionError): il.evaluate(game, tree=True, progress=False)
+    assert not tiny_lm[0].training and not torch.is_inference_mode_enabled()
+
+
 def test_cost_counts(tiny_lm):
     game = il.text_game(*tiny_lm, TEXT, players=8)
     c = il.cost(game)
-    assert c.passes == 256 and c.tokens == 256 * game.tokens and c.seconds > 0 and c.memory >= 8 * 256
+    assert c.passes == 256 and c.tokens < 256 * game.tokens and c.seconds > 0 and c.memory >= 8 * 256
+    assert il.cost(game, tree=False).tokens == 256 * game.tokens
 
 
 @pytest.mark.parametrize("text", [
@@ -142,7 +182,10 @@ def test_bad_input(tiny_lm, change, error, message):
     (lambda: evaluate(lambda m: m.sum(1), n=3, batch_size="big"), ValueError, "'auto' or an int"),
     (lambda: evaluate(lambda m: m.sum(), n=3), ValueError, "returned shape"),
     (lambda: evaluate(lambda m: m.sum(1).double().log(), n=3), ValueError, "-inf for coalition 0"),
-    (lambda: il.Game(len, [])(np.ones((1, 1), bool)), ValueError, "from 1 to 30"),
+    (lambda: il.Game(len, [])(np.ones((1, 1), bool)), ValueError, "at least one"),
+    (lambda: evaluate(il.Game(len, list(range(31)))), ValueError, "from 1 to 30"),
+    (lambda: il.cost(il.Game(len, list(range(31)))), ValueError, "from 1 to 30"),
+    (lambda: evaluate(lambda m: m.sum(1), n=3, tree=True), ValueError, "no prefix tree"),
 ])
 def test_bad_calls(call, error, message):
     with pytest.raises(error, match=message): call()
