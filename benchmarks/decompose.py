@@ -11,7 +11,6 @@ import pandas as pd
 import interlib as il
 
 TEXT = "A red apple falls to the ground because of the pull of"
-MOST_HIGHS = 10  # a general solver needs many minutes beyond
 
 
 def main():
@@ -20,7 +19,6 @@ def main():
     for n in range(8, 13):
         v = il.evaluate(il.text_game(model, tokenizer, TEXT, players=n), progress=False)
         for solver in ("ipm", "highs"):
-            if solver == "highs" and n > MOST_HIGHS: continue
             for noise in (0.02, 0.0):
                 s = il.decompose(v, noise=noise, solver=solver).solution
                 rows.append(dict(n=n, noise=noise, solver=solver, seconds=round(s.seconds, 2), iterations=s.iterations, objective=round(s.objective, 4),

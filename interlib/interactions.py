@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Solution', 'Interactions', 'check_players', 'atomic_path']
 
-# %% ../nbs/04_interactions.ipynb #f23d1408
+# %% ../nbs/04_interactions.ipynb #f44dd1d0
 import json
 import os
 import tempfile
@@ -17,10 +17,10 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from .coalitions import label, masks, members, n_players, orders
+from .coalitions import members, n_players, orders
 from .transforms import and_inverse, and_transform, or_inverse
 
-# %% ../nbs/04_interactions.ipynb #270181b0
+# %% ../nbs/04_interactions.ipynb #d41e4385
 @dataclass(frozen=True)
 class Solution:
     "How a set of interactions was found, and how far from the optimum it can be at most."
@@ -35,7 +35,7 @@ class Solution:
         "Relative distance to the lower bound, 0 when proved optimal."
         return (self.objective - self.lower_bound) / self.objective if self.objective > 0 else 0.
 
-# %% ../nbs/04_interactions.ipynb #99bb4151
+# %% ../nbs/04_interactions.ipynb #0fb874ae
 @dataclass(eq=False, repr=False)
 class Interactions:
     "AND and OR effects of `n` players, one of each for every coalition; Eq. 3 of paper 002."
@@ -47,10 +47,13 @@ class Interactions:
 
     def __post_init__(self):
         if self.and_.shape != self.or_.shape or self.and_.ndim != 1: raise ValueError(f"and_, or_: got the shapes {tuple(self.and_.shape)} and {tuple(self.or_.shape)}; both must be (2**n,)")
+        for name in ("and_", "or_"):
+            if not getattr(self, name).isfinite().all(): raise ValueError(f"{name}: has NaN or infinity; all effects must be finite")
+        self.and_, self.or_ = self.and_.double(), self.or_.double()
         self.n = n_players(self.and_)
         self.players = check_players(self.players, self.n)
 
-# %% ../nbs/04_interactions.ipynb #47b3af3e
+# %% ../nbs/04_interactions.ipynb #63460f89
 def check_players(
     players, # names or None
     n:int, # how many there must be
@@ -60,7 +63,7 @@ def check_players(
     if len(players) != n: raise ValueError(f"players: got {len(players)} names; the table has {n} players")
     return players
 
-# %% ../nbs/04_interactions.ipynb #08005c7b
+# %% ../nbs/04_interactions.ipynb #ebf939a8
 @patch
 def predict(
     self:Interactions,
@@ -72,7 +75,7 @@ def predict(
     if masks.dtype != torch.bool or masks.ndim != 2 or masks.shape[1] != self.n: raise ValueError(f"masks: got {masks.dtype} of shape {tuple(masks.shape)}; it must be bool of shape (B, {self.n})")
     return h[(masks.long() << torch.arange(self.n, device=masks.device)).sum(1)]
 
-# %% ../nbs/04_interactions.ipynb #9678cb49
+# %% ../nbs/04_interactions.ipynb #db56c3cd
 @patch
 def matching_error(
     self:Interactions,
@@ -82,7 +85,7 @@ def matching_error(
     if v.shape != self.and_.shape: raise ValueError(f"v: got shape {tuple(v.shape)}; it must be {tuple(self.and_.shape)} for {self.n} players")
     return (self.predict() - v.to(self.and_)).abs()
 
-# %% ../nbs/04_interactions.ipynb #b0570747
+# %% ../nbs/04_interactions.ipynb #69655969
 @patch
 def to_frame(self:Interactions):
     "All nonzero effects of nonempty sets as a DataFrame, strongest first: kind, members (player numbers), players (names), order, effect."
@@ -98,7 +101,7 @@ def to_frame(self:Interactions):
         "order": orders(self.n)[coalitions].numpy(),
         "effect": effects[rank].numpy()})
 
-# %% ../nbs/04_interactions.ipynb #6b68733b
+# %% ../nbs/04_interactions.ipynb #0d7d218b
 @patch
 def primitives(
     self:Interactions,
@@ -107,14 +110,14 @@ def primitives(
 ):
     "The salient interactions as a DataFrame like `to_frame`; thresholds as in paper 002, Section 4."
     if k is not None and tau is not None: raise ValueError(f"k, tau: got k={k} and tau={tau}; give one of the two")
-    if k is not None and k < 0: raise ValueError(f"k: got {k}; it must be 0 or more")
+    if k is not None and (not isinstance(k, int) or k < 0): raise ValueError(f"k: got {k!r}; it must be an int of 0 or more")
     if tau is not None and not tau >= 0: raise ValueError(f"tau: got {tau}; it must be 0 or more")
     if k is not None: return self.to_frame().head(k)
     if tau is None: tau = 0.05 * max(self.and_[1:].abs().max().item(), self.or_[1:].abs().max().item())
     strong = lambda effects: torch.where(effects.abs() > tau, effects, 0)
     return Interactions(strong(self.and_), strong(self.or_), self.players).to_frame()
 
-# %% ../nbs/04_interactions.ipynb #df4badb4
+# %% ../nbs/04_interactions.ipynb #e87b5350
 @patch
 def matching_curve(
     self:Interactions,
@@ -131,7 +134,7 @@ def matching_curve(
         curve.append(error.abs().mean())
     return torch.stack(curve)
 
-# %% ../nbs/04_interactions.ipynb #f21d3b74
+# %% ../nbs/04_interactions.ipynb #e0dc0f73
 @patch
 def how_many(
     self:Interactions,
@@ -143,7 +146,7 @@ def how_many(
     good = self.matching_curve(v, most) <= within * (v.max() - v.min()).to(self.and_)
     return int(good.nonzero()[0]) if good.any() else None
 
-# %% ../nbs/04_interactions.ipynb #60a654a4
+# %% ../nbs/04_interactions.ipynb #58d14017
 @patch
 def __repr__(self:Interactions):
     "The strongest interactions as text."
@@ -153,7 +156,7 @@ def __repr__(self:Interactions):
     tail = [f"objective {about.objective:.6g}, lower bound {about.lower_bound:.6g}, gap {about.gap:.1e} ({about.solver})"] if about else []
     return "\n".join([head + f", constant {self.and_[0].item():.3f}", *rows, *tail])
 
-# %% ../nbs/04_interactions.ipynb #fdb4dbaa
+# %% ../nbs/04_interactions.ipynb #0ab348f2
 @contextmanager
 def atomic_path(
     path, # where the complete file goes
@@ -172,7 +175,7 @@ def atomic_path(
         Path(name).unlink(missing_ok=True)
         raise
 
-# %% ../nbs/04_interactions.ipynb #9748ac1f
+# %% ../nbs/04_interactions.ipynb #c3820b3f
 @patch
 def save(
     self:Interactions,
@@ -180,11 +183,12 @@ def save(
 ):
     "Writes everything to one safetensors file, atomically."
     from safetensors.torch import save_file
-    header = dict(format="interlib.interactions", version="1", players=json.dumps(self.players), meta=json.dumps(self.meta),
-                  solution=json.dumps(asdict(self.solution) if self.solution else None))
+    try: names, meta = json.dumps(self.players), json.dumps(self.meta)
+    except TypeError as e: raise TypeError(f"players, meta: {e}; they must be strings, numbers, lists and dicts") from None
+    header = dict(format="interlib.interactions", version="1", players=names, meta=meta, solution=json.dumps(asdict(self.solution) if self.solution else None))
     with atomic_path(path) as p: save_file({"and": self.and_.cpu().contiguous(), "or": self.or_.cpu().contiguous()}, p, metadata=header)
 
-# %% ../nbs/04_interactions.ipynb #3f0b6a5e
+# %% ../nbs/04_interactions.ipynb #da263668
 @patch(cls_method=True)
 def load(
     cls:Interactions,
@@ -198,10 +202,12 @@ def load(
     except SafetensorError as e: raise ValueError(f"path: {path} is damaged or not a safetensors file ({e})") from None
     if header.get("format") != "interlib.interactions" or header.get("version") != "1":
         raise ValueError(f"path: {path} holds {header.get('format', 'something unnamed')} version {header.get('version', '?')}; it must be interlib.interactions version 1")
-    solution = json.loads(header["solution"])
-    return cls(tables["and"], tables["or"], json.loads(header["players"]), Solution(**solution) if solution else None, json.loads(header["meta"]))
+    try:
+        solution = json.loads(header["solution"])
+        return cls(tables["and"], tables["or"], json.loads(header["players"]), Solution(**solution) if solution else None, json.loads(header["meta"]))
+    except KeyError as e: raise ValueError(f"path: {path} is damaged: it lacks {e}") from None
 
-# %% ../nbs/04_interactions.ipynb #79b0729d
+# %% ../nbs/04_interactions.ipynb #33160f4a
 @patch
 def to_shapiq(self:Interactions):
     "The logical model as `shapiq.InteractionValues` with index 'Moebius', all orders."

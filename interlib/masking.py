@@ -6,14 +6,14 @@
 __all__ = ['STOP_WORDS', 'Word', 'words', 'Player', 'players_of', 'select_players', 'is_stop_word', 'mean_embedding', 'one_token',
            'text_baseline', 'region_map', 'mask_regions']
 
-# %% ../nbs/13_masking.ipynb #8c2919cc
+# %% ../nbs/13_masking.ipynb #26916546
 import re
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-# %% ../nbs/13_masking.ipynb #756fe598
+# %% ../nbs/13_masking.ipynb #a7e66452
 @dataclass(frozen=True)
 class Word:
     "A span of a text."
@@ -21,14 +21,14 @@ class Word:
     start:int # first character
     end:int # after the last character
 
-# %% ../nbs/13_masking.ipynb #0c8a631a
+# %% ../nbs/13_masking.ipynb #7adcf671
 def words(
     text:str, # any text
 )->list: # of `Word`, in order
     "The words of a text: letters and digits, with `'`, `-` and `.` inside."
     return [Word(m.group(), *m.span()) for m in re.finditer(r"\w+(?:['’.\-]\w+)*", text)]
 
-# %% ../nbs/13_masking.ipynb #7d6ce540
+# %% ../nbs/13_masking.ipynb #2dccbe17
 @dataclass(frozen=True)
 class Player:
     "A word (or words) and the positions of its tokens."
@@ -36,7 +36,7 @@ class Player:
     positions:tuple # of its tokens
     index:int # number of its first word in the text
 
-# %% ../nbs/13_masking.ipynb #0dd08aa0
+# %% ../nbs/13_masking.ipynb #3e90a7a3
 def players_of(
     text:str, # any text
     offsets:list, # `(start, end)` in characters for every token, as a fast tokenizer reports them
@@ -49,7 +49,7 @@ def players_of(
         elif own: found.append((w, own, k))
     return [Player(w.text, tuple(sorted(own)), k) for w, own, k in found]
 
-# %% ../nbs/13_masking.ipynb #f9638f54
+# %% ../nbs/13_masking.ipynb #0cf2c4e6
 def select_players(
     available:list, # of `Player`
     players=None, # None for all, a list of words, or a list of word numbers
@@ -70,30 +70,29 @@ def select_players(
     if not chosen: raise ValueError("players: got none; name at least one word")
     return [available[i] for i in sorted(chosen)]
 
-# %% ../nbs/13_masking.ipynb #2db78e92
+# %% ../nbs/13_masking.ipynb #e5e75151
 STOP_WORDS = frozenset("""a an the this that these those i me my mine myself you your yours yourself he him his himself she her hers herself it its itself
 we us our ours ourselves they them their theirs themselves who whom whose which what and or but nor so if than then as at by for from in into of off on onto
 out over to up upon with within about above across after against along among around before behind below beneath beside between beyond down during near since
 through throughout toward towards under until via while because although though whether is am are was were be been being do does did doing done have has had
-having will would shall should can could may might must there here when where why how just also too very s t re ve ll d m""".split())
+having will would shall should can could may might must there here when where why how just also too very""".split())
 
-# %% ../nbs/13_masking.ipynb #10d63808
+# %% ../nbs/13_masking.ipynb #15cfadf7
 def is_stop_word(
     word:str, # any word
 )->bool:
     "Whether a word belongs to the closed classes (articles, pronouns, prepositions, conjunctions, auxiliaries)."
     return word.lower() in STOP_WORDS
 
-# %% ../nbs/13_masking.ipynb #bfb87cb8
+# %% ../nbs/13_masking.ipynb #b18c01d2
 def mean_embedding(
     embed, # embedding module of a model
-    vocabulary:int, # number of tokens
-)->Tensor: # `(d,)`
-    "The average over all tokens of what the module returns, in blocks of bounded memory."
-    device = next(embed.parameters()).device
-    with torch.inference_mode(): return sum(embed(ids.to(device)).sum(0, dtype=torch.float64) for ids in torch.arange(vocabulary).split(8192)).div(vocabulary)
+)->Tensor: # `(d,)`, float64
+    "The average over all tokens of what the module returns (Gemma's scales its weights), in blocks of bounded memory."
+    weight = next(embed.parameters())
+    with torch.inference_mode(): return sum(embed(ids.to(weight.device)).sum(0, dtype=torch.float64) for ids in torch.arange(len(weight)).split(8192)).div(len(weight))
 
-# %% ../nbs/13_masking.ipynb #f3a13a4f
+# %% ../nbs/13_masking.ipynb #85b58856
 def one_token(
     tokenizer, # of the model
     text:str, # what should be one token
@@ -104,7 +103,7 @@ def one_token(
     if len(ids) != 1: raise ValueError(f"{name}: got {text!r}, which is {len(ids)} tokens ({', '.join(repr(tokenizer.decode([i])) for i in ids)}); it must be one token")
     return ids[0]
 
-# %% ../nbs/13_masking.ipynb #53cb4daa
+# %% ../nbs/13_masking.ipynb #775a9b76
 def text_baseline(
     model, # with `get_input_embeddings`
     tokenizer, # of the model
@@ -118,12 +117,12 @@ def text_baseline(
         if tuple(baseline.shape) not in (shape, shape[1:]): raise ValueError(f"baseline: got a tensor of shape {tuple(baseline.shape)}; it must be {shape[1:]} or {shape}")
         if not baseline.isfinite().all(): raise ValueError("baseline: got a tensor with NaN or infinity; it must be finite")
         return baseline.to(weight)
-    if baseline == "mean": return mean_embedding(embed, weight.shape[0]).to(weight)
+    if baseline == "mean": return mean_embedding(embed).to(weight)
     if baseline == "zero": return torch.zeros(shape[1:]).to(weight)
     if not isinstance(baseline, str): raise TypeError(f"baseline: got a {type(baseline).__name__}; it must be 'mean', 'zero', a token, or a tensor")
     with torch.inference_mode(): return embed(torch.tensor(one_token(tokenizer, baseline, "baseline"), device=weight.device))
 
-# %% ../nbs/13_masking.ipynb #d77e34ce
+# %% ../nbs/13_masking.ipynb #e4f10bea
 def region_map(
     players:list, # of `Player`
     length:int, # number of positions
@@ -133,7 +132,7 @@ def region_map(
     for i, p in enumerate(players): regions[list(p.positions)] = i
     return regions
 
-# %% ../nbs/13_masking.ipynb #feca2493
+# %% ../nbs/13_masking.ipynb #621a071f
 def mask_regions(
     x:Tensor, # input `(*positions, d)`
     masks:Tensor, # bool `(B, n)`, True = present
@@ -141,5 +140,5 @@ def mask_regions(
     baseline:Tensor, # broadcast to `(*positions, d)`
 )->Tensor: # `(B, *positions, d)`
     "Every coalition's input: `x` where the player is present or nobody plays, `baseline` elsewhere."
-    present = torch.cat([masks, masks.new_ones(len(masks), 1)], 1)[:, regions]
+    present = torch.cat([masks, masks.new_ones(len(masks), 1)], 1)[:, regions]      # -1 finds the last column: always present
     return torch.where(present[..., None], x, baseline)

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['effects_table', 'and_or_game', 'planted', 'noisy', 'unanimity', 'majority', 'additive']
 
-# %% ../nbs/03_synthetic.ipynb #e0fdf92a
+# %% ../nbs/03_synthetic.ipynb #a56f796d
 import torch
 from torch import Tensor
 
 from .coalitions import check_n, coalition, masks, orders
 from .transforms import and_inverse, or_inverse
 
-# %% ../nbs/03_synthetic.ipynb #9784f360
+# %% ../nbs/03_synthetic.ipynb #267758ad
 def effects_table(
     n:int, # number of players
     terms:dict, # effect by group of players, e.g. `{(0, 2): 1.5}`
@@ -24,7 +24,7 @@ def effects_table(
         table[coalition(group)] += effect
     return table
 
-# %% ../nbs/03_synthetic.ipynb #8f1ca6d3
+# %% ../nbs/03_synthetic.ipynb #d161f954
 def and_or_game(
     n:int, # number of players
     ands:dict={}, # AND effects by group
@@ -34,7 +34,7 @@ def and_or_game(
     "The value table with exactly these interactions; Eq. 3 of paper 002."
     return constant + and_inverse(effects_table(n, ands)) + or_inverse(effects_table(n, ors))
 
-# %% ../nbs/03_synthetic.ipynb #afe26899
+# %% ../nbs/03_synthetic.ipynb #b3930f71
 def planted(
     n:int, # number of players
     n_and:int=10, # number of AND effects
@@ -53,7 +53,7 @@ def planted(
     ands, ors = draw(n_and), draw(n_or)
     return and_inverse(ands) + or_inverse(ors), ands, ors
 
-# %% ../nbs/03_synthetic.ipynb #5acfb795
+# %% ../nbs/03_synthetic.ipynb #074f9b24
 def noisy(
     v:Tensor, # value table `(..., 2**n)`
     std:float, # standard deviation of the noise on each output
@@ -62,7 +62,7 @@ def noisy(
     "The table with independent Gaussian noise on every output."
     return v + std * torch.randn(v.shape, generator=torch.Generator().manual_seed(seed), dtype=v.dtype)
 
-# %% ../nbs/03_synthetic.ipynb #99fa3ac7
+# %% ../nbs/03_synthetic.ipynb #4a0d538a
 def unanimity(
     n:int, # number of players
     group, # the players that are needed
@@ -70,14 +70,14 @@ def unanimity(
     "1 when all of the group are present: a single AND effect; everybody else is a dummy."
     return and_or_game(n, {tuple(group): 1.})
 
-# %% ../nbs/03_synthetic.ipynb #a65434da
+# %% ../nbs/03_synthetic.ipynb #c7ec022c
 def majority(
     n:int, # number of players
 )->Tensor: # float64 `(2**n,)`
     "1 when more than half of the players are present: symmetric, and no two groups of the same order differ."
     return (orders(n) * 2 > n).double()
 
-# %% ../nbs/03_synthetic.ipynb #2fe9f934
+# %% ../nbs/03_synthetic.ipynb #784774c3
 def additive(
     worths, # what each player is worth
 )->Tensor: # float64 `(2**n,)`

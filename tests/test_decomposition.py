@@ -147,7 +147,7 @@ def test_memory_at_twelve_players():
     (lambda v: il.decompose(v, noise=float("nan")), "noise: got nan"),
     (lambda v: il.decompose(v, solver="cvx"), "'auto', 'ipm', 'highs'"),
     (lambda v: il.decompose(v, players=list("abc")), "got 3 names; the table has 10 players"),
-    (lambda v: il.decompose(torch.zeros(2**20)), "20 players need about .* GB"),
+    (lambda v: il.decompose(torch.zeros(2**20)), "with 20 players the interior point needs about .* GB"),
     (lambda v: il.harsanyi(v[:3]), "power of two"),
 ])
 def test_bad_input(call, message):
