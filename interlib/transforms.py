@@ -6,13 +6,13 @@
 __all__ = ['butterfly', 'and_transform', 'and_inverse', 'or_transform', 'or_inverse', 'superset_sum', 'disjoint_sum',
            'per_player', 'shapley', 'banzhaf', 'banzhaf_interactions', 'shapley_interactions']
 
-# %% ../nbs/02_transforms.ipynb #3cdaf82e
+# %% ../nbs/02_transforms.ipynb #7a431fe1
 import torch
 from torch import Tensor
 
 from .coalitions import n_players, orders
 
-# %% ../nbs/02_transforms.ipynb #2edf6b77
+# %% ../nbs/02_transforms.ipynb #f9cae9f7
 def butterfly(
     v:Tensor, # table `(..., 2**n)`
     step, # `step(lo, hi)` changes the two halves in place
@@ -24,21 +24,21 @@ def butterfly(
         step(halves[..., 0, :], halves[..., 1, :])
     return v
 
-# %% ../nbs/02_transforms.ipynb #354ff41c
+# %% ../nbs/02_transforms.ipynb #05a61e7f
 def and_transform(
     v:Tensor, # value table `(..., 2**n)`; bit `i` of an index is player `i`
 )->Tensor: # AND interactions, same shape
     "`I(T) = sum_{L in T} (-1)^(|T|-|L|) v(L)`; Harsanyi (1963), Eq. 1 of paper 002."
     return butterfly(v, lambda lo, hi: hi.sub_(lo))
 
-# %% ../nbs/02_transforms.ipynb #7e350bef
+# %% ../nbs/02_transforms.ipynb #ce330dd7
 def and_inverse(
     I:Tensor, # AND interactions `(..., 2**n)`
 )->Tensor: # value table, same shape
     "`v(S) = sum_{T in S} I(T)`, the inverse of `and_transform`."
     return butterfly(I, lambda lo, hi: hi.add_(lo))
 
-# %% ../nbs/02_transforms.ipynb #4aa934c0
+# %% ../nbs/02_transforms.ipynb #f09df92c
 def or_transform(
     v:Tensor, # value table `(..., 2**n)`
 )->Tensor: # OR interactions, same shape; entry 0 holds `v(empty)`
@@ -46,7 +46,7 @@ def or_transform(
     n_players(v)
     return torch.cat([v[..., :1], 0 - and_transform(v.flip(-1))[..., 1:]], -1)
 
-# %% ../nbs/02_transforms.ipynb #537f4163
+# %% ../nbs/02_transforms.ipynb #308a410f
 def or_inverse(
     I:Tensor, # OR interactions `(..., 2**n)`, entry 0 the constant
 )->Tensor: # value table, same shape
@@ -54,21 +54,21 @@ def or_inverse(
     n_players(I)
     return and_inverse(torch.cat([I.sum(-1, keepdim=True), -I[..., 1:]], -1)).flip(-1)
 
-# %% ../nbs/02_transforms.ipynb #295f74cd
+# %% ../nbs/02_transforms.ipynb #7e39a438
 def superset_sum(
     x:Tensor, # table `(..., 2**n)`
 )->Tensor: # same shape
     "`sum of x(S) over the S that contain T`: the transpose of `and_inverse`."
     return butterfly(x, lambda lo, hi: lo.add_(hi))
 
-# %% ../nbs/02_transforms.ipynb #c7ee5cce
+# %% ../nbs/02_transforms.ipynb #cc932a19
 def disjoint_sum(
     x:Tensor, # table `(..., 2**n)`
 )->Tensor: # same shape
     "`sum of x(T) over the T disjoint from S`: a symmetric map."
     return and_inverse(x).flip(-1)
 
-# %% ../nbs/02_transforms.ipynb #4403d1ec
+# %% ../nbs/02_transforms.ipynb #77fcaa67
 def per_player(
     weight, # weight of an interaction by its order: tensor of orders to tensor
     x, # `Interactions`, or a table of AND effects `(..., 2**n)`
@@ -79,28 +79,28 @@ def per_player(
     share = I * weight(orders(n).to(I)).to(I)
     return torch.stack([share.unflatten(-1, (-1, 2, 1 << i))[..., 1, :].sum((-1, -2)) for i in range(n)], -1)
 
-# %% ../nbs/02_transforms.ipynb #a3f4bdd0
+# %% ../nbs/02_transforms.ipynb #f9681080
 def shapley(
     x, # `Interactions`, or a table of AND effects `(..., 2**n)`
 )->Tensor: # Shapley values `(..., n)`
     "Shapley values: each effect split evenly among its players; Theorem 2 of paper 002. Of a value table `v`, take `shapley(and_transform(v))`."
     return per_player(lambda order: 1 / order.clamp(min=1), x)
 
-# %% ../nbs/02_transforms.ipynb #57dfc5a9
+# %% ../nbs/02_transforms.ipynb #e4c84730
 def banzhaf(
     x, # `Interactions`, or a table of AND effects `(..., 2**n)`
 )->Tensor: # Banzhaf values `(..., n)`
     "Banzhaf values: the mean of `v(S with i) - v(S)` over all coalitions `S` of the others. Of a value table `v`, take `banzhaf(and_transform(v))`."
     return per_player(lambda order: 0.5 ** (order - 1), x)
 
-# %% ../nbs/02_transforms.ipynb #0ae6b225
+# %% ../nbs/02_transforms.ipynb #e2958301
 def banzhaf_interactions(
     I:Tensor, # AND effects `(..., 2**n)`
 )->Tensor: # index of every coalition, same shape
     "`sum of I(T) / 2^(|T|-|S|) over the T that contain S`; Grabisch and Roubens (1999)."
     return butterfly(I, lambda lo, hi: lo.add_(hi, alpha=0.5))
 
-# %% ../nbs/02_transforms.ipynb #46e5183f
+# %% ../nbs/02_transforms.ipynb #1001a01f
 def shapley_interactions(
     I:Tensor, # AND effects `(..., 2**n)`
 )->Tensor: # index of every coalition, same shape
