@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['borrowed', 'Game', 'next_token_logits', 'text_target', 'check_count', 'strongest_players', 'PrefixTree',
-           'prefix_tree', 'text_game', 'out_of_memory', 'as_game', 'check_outputs', 'in_batches', 'in_subtrees',
-           'tree_works', 'evaluate', 'peak_memory', 'Cost', 'cost']
+           'prefix_tree', 'model_name', 'text_game', 'out_of_memory', 'as_game', 'check_outputs', 'in_batches',
+           'in_subtrees', 'tree_works', 'evaluate', 'peak_memory', 'Cost', 'cost']
 
-# %% ../nbs/14_games.ipynb #4d9eef23
+# %% ../nbs/14_games.ipynb #a1fd10e4
 import inspect
 import threading
 import time
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from fastcore.basics import patch
@@ -23,7 +24,7 @@ from .coalitions import bits, check_memory, check_n
 from .masking import is_stop_word, mask_regions, one_token, players_of, region_map, select_players, text_baseline
 from .values import check_logits, get_output
 
-# %% ../nbs/14_games.ipynb #79e58b92
+# %% ../nbs/14_games.ipynb #7a5ff207
 @contextmanager
 def borrowed(
     model, # torch module
@@ -36,7 +37,7 @@ def borrowed(
     finally:
         for m, training in modes: m.training = training
 
-# %% ../nbs/14_games.ipynb #ac222b02
+# %% ../nbs/14_games.ipynb #fda5feb9
 @dataclass(eq=False)
 class Game:
     "Coalitions in, outputs out: `game(masks)` maps bool `(B, n)` to float `(B,)`, or `(B, targets)`."
@@ -60,7 +61,7 @@ class Game:
         out = self.fn(asked.to(self.device))
         return out if isinstance(masks, Tensor) else out.double().cpu().numpy()
 
-# %% ../nbs/14_games.ipynb #659c0a1b
+# %% ../nbs/14_games.ipynb #04e70a49
 def next_token_logits(
     model, # causal language model
     embeddings:Tensor, # `(B, L, d)`
@@ -73,7 +74,7 @@ def next_token_logits(
     if not isinstance(logits, Tensor) or logits.ndim != 3: raise ValueError(f"model: {type(model).__name__} returns no logits (batch, tokens, vocabulary); it must be a causal language model")
     return logits[:, -1].float()
 
-# %% ../nbs/14_games.ipynb #bddabf4e
+# %% ../nbs/14_games.ipynb #f043d4f3
 def text_target(
     tokenizer, # of the model
     text:str, # the prompt
@@ -89,7 +90,7 @@ def text_target(
     space = " " if target[:1].isalnum() and not text[-1:].isspace() else ""
     return one_token(tokenizer, space + target, "target")
 
-# %% ../nbs/14_games.ipynb #bce0dbcb
+# %% ../nbs/14_games.ipynb #a2e52572
 def check_count(
     n:int, # how many players are asked for
     available:int, # how many words there are
@@ -97,7 +98,7 @@ def check_count(
     "Raises `ValueError` if there are not that many words, or none is asked for."
     if not 1 <= n <= available: raise ValueError(f"players: got {n}; the text has {available} words, so it must be from 1 to {available}")
 
-# %% ../nbs/14_games.ipynb #cb70c63c
+# %% ../nbs/14_games.ipynb #66f74960
 def strongest_players(
     game:Game, # with all words as players
     n:int, # how many to choose
@@ -108,7 +109,7 @@ def strongest_players(
     effect = (out[0] - out[1:]).abs().tolist()
     return sorted(sorted(range(game.n), key=lambda i: (is_stop_word(str(game.players[i])), -effect[i]))[:n])
 
-# %% ../nbs/14_games.ipynb #c65729b2
+# %% ../nbs/14_games.ipynb #4f72cc22
 @dataclass(eq=False)
 class PrefixTree:
     "All coalitions of a prompt, sharing the key-value cache of common prefixes."
@@ -124,7 +125,7 @@ class PrefixTree:
         self.starts = dict(sorted(first.items(), key=lambda item: item[1]))     # first position by player, in the order of the prompt
         self.n = len(first)
 
-# %% ../nbs/14_games.ipynb #13b10ea0
+# %% ../nbs/14_games.ipynb #bb7fae21
 @patch
 def rows(
     self:PrefixTree,
@@ -133,7 +134,7 @@ def rows(
     "How many rows fit."
     return 2**max(0, min(self.n, (bytes // self.row_bytes).bit_length() - 1))
 
-# %% ../nbs/14_games.ipynb #0f6046aa
+# %% ../nbs/14_games.ipynb #28b190ef
 @patch
 def plan(
     self:PrefixTree,
@@ -144,7 +145,7 @@ def plan(
     ends = [start for _, start in free[1:]] + [len(self.x)]
     return [(start, end, player) for (player, start), end in zip(free, ends)]
 
-# %% ../nbs/14_games.ipynb #27758e54
+# %% ../nbs/14_games.ipynb #3725385e
 @patch
 def leaves(
     self:PrefixTree,
@@ -156,7 +157,7 @@ def leaves(
     for i in order[len(fixed):]: c = torch.stack([c, c + (1 << i)], 1).flatten()
     return c
 
-# %% ../nbs/14_games.ipynb #faf32317
+# %% ../nbs/14_games.ipynb #9734ebe4
 @patch
 def run(
     self:PrefixTree,
@@ -176,7 +177,7 @@ def run(
             if end < len(self.x): model.base_model(inputs_embeds=part, past_key_values=cache, use_cache=True)
         return self.value(next_token_logits(model, part, past_key_values=cache, use_cache=True))
 
-# %% ../nbs/14_games.ipynb #46b0e2b4
+# %% ../nbs/14_games.ipynb #779ce9ff
 @patch
 def subtrees(
     self:PrefixTree,
@@ -186,7 +187,7 @@ def subtrees(
     d = max(0, self.n - (rows.bit_length() - 1))
     return bits(torch.arange(2**d), d).tolist()
 
-# %% ../nbs/14_games.ipynb #f36748c0
+# %% ../nbs/14_games.ipynb #6c350cc4
 @patch
 def positions(
     self:PrefixTree,
@@ -196,7 +197,7 @@ def positions(
     some = self.subtrees(rows)
     return len(some) * sum((end - start) << k for k, (start, end, _) in enumerate(self.plan(len(some[0]))))
 
-# %% ../nbs/14_games.ipynb #8a3d8020
+# %% ../nbs/14_games.ipynb #64d6f9e0
 def prefix_tree(
     model, # causal language model
     x:Tensor, # embedded prompt `(L, d)`
@@ -212,7 +213,15 @@ def prefix_tree(
     state = sum(t.numel() * t.element_size() for layer in cache.layers for t in (layer.keys, layer.values))
     return PrefixTree(model, x, fill.expand_as(x), regions, value, state + 12 * z.shape[1])
 
-# %% ../nbs/14_games.ipynb #d2f6a080
+# %% ../nbs/14_games.ipynb #e0d86e6d
+def model_name(
+    model, # of transformers
+)->str:
+    "The hub name, or the name of the folder it was loaded from."
+    name = str(model.config._name_or_path)
+    return Path(name).name if Path(name).is_dir() else name
+
+# %% ../nbs/14_games.ipynb #b3ed0f16
 def text_game(
     model, # causal language model of transformers
     tokenizer, # its fast tokenizer
@@ -245,21 +254,21 @@ def text_game(
         def outputs(masks):
             with borrowed(model): return value(next_token_logits(model, mask_regions(x, masks, regions, fill)), goal)
         tree = prefix_tree(model, x, fill, regions, lambda logits: value(logits, goal))
-        meta = dict(text=text, target=tokenizer.decode([goal]), output=value.__name__, baseline=baseline if isinstance(baseline, str) else "tensor", model=str(model.config._name_or_path))
+        meta = dict(text=text, target=tokenizer.decode([goal]), output=value.__name__, baseline=baseline if isinstance(baseline, str) else "tensor", model=model_name(model))
         number = {p.index: i for i, p in enumerate(chosen)}
         return Game(outputs, [p.name for p in chosen], meta, [(p.name, number.get(p.index)) for p in available], len(x), x.device, tree)
 
     if isinstance(players, int): chosen = [available[i] for i in strongest_players(game_of(available), players)]
     return game_of(chosen)
 
-# %% ../nbs/14_games.ipynb #f616574e
+# %% ../nbs/14_games.ipynb #f2c5ae58
 def out_of_memory(
     error, # an exception
 )->bool:
     "Whether torch ran out of memory, on a GPU or on the CPU."
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error)
 
-# %% ../nbs/14_games.ipynb #169f1467
+# %% ../nbs/14_games.ipynb #c09429b2
 def as_game(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     n:int=None, # number of players, where the function does not say (`n` or `n_players`)
@@ -274,7 +283,7 @@ def as_game(
     fn = (lambda m: torch.as_tensor(game(m.numpy()))) if hasattr(game, "n_players") else lambda m: torch.as_tensor(game(m))
     return Game(fn, getattr(game, "players", None) or list(range(check_n(known))))
 
-# %% ../nbs/14_games.ipynb #2d6cba9f
+# %% ../nbs/14_games.ipynb #71751ee5
 def check_outputs(
     got:Tensor, # what a game returned for these coalitions
     coalitions:Tensor, # int64 `(B,)`
@@ -289,7 +298,7 @@ def check_outputs(
         raise ValueError(f"game: its output is {got[tuple(bad[0])].item()} for coalition {c}, with {[p for i, p in enumerate(players) if c >> i & 1]} present; all outputs must be finite")
     return got
 
-# %% ../nbs/14_games.ipynb #c6b573ca
+# %% ../nbs/14_games.ipynb #9a5aebee
 def in_batches(
     game:Game,
     size:int, # coalitions at a time
@@ -298,7 +307,7 @@ def in_batches(
     "Yields `(coalitions, outputs)` for all that is not done."
     for c in (~done).nonzero().squeeze(1).split(size): yield c, game(bits(c, game.n))
 
-# %% ../nbs/14_games.ipynb #89f14f4d
+# %% ../nbs/14_games.ipynb #1723bcda
 def in_subtrees(
     game:Game, # with a `tree`
     size:int, # leaves of a subtree, at most
@@ -309,7 +318,7 @@ def in_subtrees(
         c = game.tree.leaves(fixed)
         if not done[c].all(): yield c, game.tree.run(fixed)
 
-# %% ../nbs/14_games.ipynb #444751da
+# %% ../nbs/14_games.ipynb #8aa3331e
 def tree_works(
     game:Game, # any
 )->bool:
@@ -327,7 +336,7 @@ def tree_works(
     warnings.warn(f"the prefix tree does not work for this model ({reason}); plain batches are used")
     return False
 
-# %% ../nbs/14_games.ipynb #1930c160
+# %% ../nbs/14_games.ipynb #4a7787b1
 def _ways(game, batch_size, tree):
     "Which way through the table, and how many coalitions at a time."
     if tree not in ("auto", True, False): raise ValueError(f"tree: got {tree!r}; it must be 'auto', True or False")
@@ -337,7 +346,7 @@ def _ways(game, batch_size, tree):
     if batch_size != "auto": return in_batches, batch_size
     return in_batches, (64 if torch.device(game.device).type == "cpu" else 512) if game.tokens > 1 else 4096
 
-# %% ../nbs/14_games.ipynb #703dfafa
+# %% ../nbs/14_games.ipynb #669d3621
 def evaluate(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     batch_size="auto", # coalitions at a time; "auto": 64 prompts on a CPU, 512 on a GPU, what fits into 2 GB for a tree
@@ -364,7 +373,7 @@ def evaluate(
                 size //= 2
     return table.movedim(0, -1).contiguous()
 
-# %% ../nbs/14_games.ipynb #fa6b9d9f
+# %% ../nbs/14_games.ipynb #bd432696
 @contextmanager
 def peak_memory(
     device="cpu", # whose memory
@@ -385,7 +394,7 @@ def peak_memory(
         if gpu: got["bytes"] = torch.cuda.max_memory_allocated(device) - start
         else: done.set(); thread.join()
 
-# %% ../nbs/14_games.ipynb #9e4c8dfe
+# %% ../nbs/14_games.ipynb #4c703aba
 @dataclass(frozen=True)
 class Cost:
     "What `evaluate` will take."
@@ -394,7 +403,7 @@ class Cost:
     seconds:float # from one timed batch or subtree
     memory:int # bytes above those in use: the peak of that batch, scaled to a full one, and the table
 
-# %% ../nbs/14_games.ipynb #d7f6655f
+# %% ../nbs/14_games.ipynb #7dc0da9b
 def cost(
     game, # `Game`, or any function on bool coalitions
     batch_size="auto", # as for `evaluate`
