@@ -6,7 +6,7 @@
 __all__ = ['solvers', 'check_table', 'harsanyi', 'synthesis', 'adjoint', 'free_effects', 'lower_bound', 'repair', 'highs',
            'meet_matrix', 'join_matrix', 'normal_matrix', 'normal_solver', 'interior_point', 'decompose']
 
-# %% ../nbs/05_decomposition.ipynb #a81e30c2
+# %% ../nbs/05_decomposition.ipynb #257330e6
 import time
 import warnings
 
@@ -17,7 +17,7 @@ from .coalitions import bits, check_memory, n_players, orders
 from .interactions import Interactions, Solution, check_players
 from .transforms import and_inverse, and_transform, disjoint_sum, superset_sum
 
-# %% ../nbs/05_decomposition.ipynb #423ad6af
+# %% ../nbs/05_decomposition.ipynb #377cd038
 def check_table(
     v:Tensor, # value table `(..., 2**n)`
 )->Tensor: # the same in float64
@@ -28,41 +28,43 @@ def check_table(
     if len(bad):
         c = bad[0, -1].item()
         raise ValueError(f"v: its entry {c} is {v[tuple(bad[0])].item()}, with the players {torch.arange(n)[bits(bad[0, -1].cpu(), n)].tolist()} present; all outputs must be finite")
+    if not v.numel(): raise ValueError(f"v: got an empty batch of shape {tuple(v.shape)}; it must have at least one table")
+    if v.abs().max() > 1e300: raise ValueError(f"v: got outputs as large as {v.abs().max().item():.0e}; they must be at most 1e300")
     return v.double()
 
-# %% ../nbs/05_decomposition.ipynb #2a170852
+# %% ../nbs/05_decomposition.ipynb #76bbc36f
 def harsanyi(
     v:Tensor, # value table `(2**n,)`
     players=None, # names of the players
 )->Interactions:
     "The AND-only model of a table; Harsanyi (1963), Eq. 1 of paper 002. The only one that matches, so its gap is 0."
     started, v = time.perf_counter(), check_table(v)
-    I = and_transform(v)
+    I = and_transform(v.detach())
     size = I[1:].abs().sum().item()
     return Interactions(I, torch.zeros_like(I), players, Solution(size, size, time.perf_counter() - started, 0, "moebius"))
 
-# %% ../nbs/05_decomposition.ipynb #33b35b1e
+# %% ../nbs/05_decomposition.ipynb #cee8e6a1
 def synthesis(
     x:Tensor, # `(..., 2, 2**n)`: AND effects `a` and turned OR effects `o'`
 )->Tensor: # outputs `(..., 2**n)`
     "`Z a + R o'`: from effects to outputs, apart from the constant."
     return and_inverse(x[..., 0, :]) + disjoint_sum(x[..., 1, :])
 
-# %% ../nbs/05_decomposition.ipynb #1c393877
+# %% ../nbs/05_decomposition.ipynb #a77c05bd
 def adjoint(
     lam:Tensor, # one multiplier for each coalition `(..., 2**n)`
 )->Tensor: # `(..., 2, 2**n)`
     "`(Z' lam, R lam)`: the transpose of `synthesis`."
     return torch.stack([superset_sum(lam), disjoint_sum(lam)], -2)
 
-# %% ../nbs/05_decomposition.ipynb #477be8a1
+# %% ../nbs/05_decomposition.ipynb #83a6882d
 def free_effects(
     n:int, # number of players
 )->Tensor: # bool `(2, 2**n)`
     "Which effects are variables: AND of order one and more, OR of order two and more."
     return torch.stack([orders(n) > 0, orders(n) > 1])
 
-# %% ../nbs/05_decomposition.ipynb #abfd4828
+# %% ../nbs/05_decomposition.ipynb #82105271
 def lower_bound(
     u:Tensor, # outputs minus v(empty) `(..., 2**n)`
     lam:Tensor, # multipliers `(..., 2**n)`, any
@@ -74,7 +76,7 @@ def lower_bound(
     worst = (adjoint(lam) * free_effects(n_players(u)).to(lam)).abs().amax((-1, -2)).clamp(min=1)
     return (((u * lam).sum(-1) - tau * lam.abs().sum(-1)) / worst).clamp(min=0)
 
-# %% ../nbs/05_decomposition.ipynb #2fb4112e
+# %% ../nbs/05_decomposition.ipynb #20e93959
 def repair(
     u:Tensor, # outputs minus v(empty) `(..., 2**n)`
     x:Tensor, # effects `(..., 2, 2**n)`
@@ -88,7 +90,7 @@ def repair(
     x[..., 0, 1:] += fix[..., 1:]
     return x, C + fix[..., 0]
 
-# %% ../nbs/05_decomposition.ipynb #73269f92
+# %% ../nbs/05_decomposition.ipynb #514d0ab7
 def highs(
     u:Tensor, # outputs minus v(empty) `(2**n,)`
     tau:float, # bound on the noise
@@ -110,7 +112,7 @@ def highs(
     x[torch.from_numpy(free)] = torch.from_numpy(got.x[:k] - got.x[k:2 * k])
     return x.reshape(2, N), torch.tensor(got.x[2 * k], dtype=torch.float64), torch.from_numpy(got.eqlin.marginals.copy()), int(got.nit)
 
-# %% ../nbs/05_decomposition.ipynb #57edfd1f
+# %% ../nbs/05_decomposition.ipynb #a632e7a4
 def _double(z, out, corner):
     "`out` with `z` on its diagonal and every pair of blocks joined by copies of its first (`corner=0`) or second (`corner=1`) block."
     out = z.new_empty(*z.shape, z.shape[-1]) if out is None else out
@@ -123,7 +125,7 @@ def _double(z, out, corner):
         pairs[..., 1, :, 0, :, :] = block
     return out
 
-# %% ../nbs/05_decomposition.ipynb #8eb89285
+# %% ../nbs/05_decomposition.ipynb #30f6ee0c
 def meet_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -131,7 +133,7 @@ def meet_matrix(
     "`M[S, S'] = z[S & S']`."
     return _double(z, out, 0)
 
-# %% ../nbs/05_decomposition.ipynb #6e0ecb27
+# %% ../nbs/05_decomposition.ipynb #99067470
 def join_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -139,7 +141,7 @@ def join_matrix(
     "`M[S, S'] = z[S | S']`."
     return _double(z, out, 1)
 
-# %% ../nbs/05_decomposition.ipynb #9f80f2a7
+# %% ../nbs/05_decomposition.ipynb #ae60fddd
 def normal_matrix(
     D:Tensor, # weights of the effects `(..., 2, 2**n)`
     work=(None, None), # memory to use, two of `(..., 2**n, 2**n)`
@@ -148,7 +150,7 @@ def normal_matrix(
     z = and_inverse(D)
     return meet_matrix(z[..., 0, :], work[0]).add_(join_matrix(z[..., 1, :].flip(-1), work[1]))
 
-# %% ../nbs/05_decomposition.ipynb #e6a22dbf
+# %% ../nbs/05_decomposition.ipynb #d32e66a7
 def normal_solver(
     D:Tensor, # weights of the effects `(B, 2, 2**n)`
     box:Tensor, # diagonal added by the noise `(B, 2**n)`
@@ -174,12 +176,12 @@ def normal_solver(
         return lam + step * p
     return solve
 
-# %% ../nbs/05_decomposition.ipynb #a53b5846
+# %% ../nbs/05_decomposition.ipynb #599a6fd7
 def _longest(P, dP):
     "The longest step in [0, 1] that keeps `P` positive, with a small margin; `(B, 1, 1)`."
     return torch.where(dP < 0, -P / dP, torch.inf).amin((1, 2), keepdim=True).mul(0.9995).clamp(max=1)
 
-# %% ../nbs/05_decomposition.ipynb #9ddbf665
+# %% ../nbs/05_decomposition.ipynb #79d255e2
 def _newton(P, Q, miss, free, work):
     "One factorisation; gives the function from `target` to the directions `(dlam, dC, dP, dQ)` towards a vanishing `miss` and products `P * Q + target`."
     ratio, sign = P / Q, torch.tensor([[-1.], [1.]]).to(P)[:P.shape[1] - 4]
@@ -199,14 +201,14 @@ def _newton(P, Q, miss, free, work):
         return dlam, dC[:, 0], torch.cat([dP, ds], 1), torch.cat([dQ, (target[:, 4:] - Q[:, 4:] * ds) / P[:, 4:]], 1)
     return direction
 
-# %% ../nbs/05_decomposition.ipynb #c71bd966
+# %% ../nbs/05_decomposition.ipynb #81817a26
 def _keep_best(best, todo, objective, x, C, bound, lam):
     "Replaces the entries of `best` for the tables `todo` where objective or bound improved."
     up, higher = objective < best["objective"][todo], bound > best["bound"][todo]
     for key, new in dict(objective=objective, x=x, C=C).items(): best[key][todo[up]] = new[up]
     for key, new in dict(bound=bound, lam=lam).items(): best[key][todo[higher]] = new[higher]
 
-# %% ../nbs/05_decomposition.ipynb #20c7ccc0
+# %% ../nbs/05_decomposition.ipynb #977aa2e2
 def interior_point(
     u:Tensor, # outputs minus v(empty), scaled to size 1 `(B, 2**n)`
     tau:Tensor, # bounds on the noise `(B,)`, all positive or all 0
@@ -245,7 +247,7 @@ def interior_point(
         P, C, Q, lam = P + primal * dP, C + primal[:, 0, 0] * dC, Q + dual * dQ, lam + dual[:, 0] * dlam
     return best["x"], best["C"], best["lam"], iterations
 
-# %% ../nbs/05_decomposition.ipynb #4e4984dd
+# %% ../nbs/05_decomposition.ipynb #fc306d5d
 def _highs_batch(u, tau):
     "`highs` for each table of a batch, with the shapes of `interior_point`."
     solved = zip(*[highs(one, t) for one, t in zip(u, tau.tolist())])
@@ -253,7 +255,7 @@ def _highs_batch(u, tau):
 
 solvers = {"ipm": interior_point, "highs": _highs_batch}
 
-# %% ../nbs/05_decomposition.ipynb #1d67eef4
+# %% ../nbs/05_decomposition.ipynb #88335c7e
 def _one_player(rise, tau):
     "Effects, constants and multipliers of tables `(0, rise)`, in closed form."
     effect = rise - rise.clamp(-2 * tau, 2 * tau)
@@ -261,7 +263,7 @@ def _one_player(rise, tau):
     x[:, 0, 1] = effect
     return x, (rise - effect) / 2, effect.sign()[:, None] * torch.tensor([-1, 1]).to(rise)
 
-# %% ../nbs/05_decomposition.ipynb #70d24647
+# %% ../nbs/05_decomposition.ipynb #e080c8ea
 def _solve(u, tau, solver):
     "Effects, constants, multipliers and iterations for any batch `(B, 2**n)`: trivial tables at once, the others in chunks of bounded memory."
     middle = (u.amax(1) + u.amin(1)) / 2
@@ -276,7 +278,7 @@ def _solve(u, tau, solver):
         x[some], C[some] = found * scale[:, None, None], constant * scale
     return *repair(u, x, C, tau), lam, iterations
 
-# %% ../nbs/05_decomposition.ipynb #2f600355
+# %% ../nbs/05_decomposition.ipynb #f58e2847
 def decompose(
     v:Tensor, # value table `(2**n,)`, or a batch of them `(..., 2**n)`
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`, from 0 to 1
@@ -289,7 +291,7 @@ def decompose(
     Raises `TypeError` or `ValueError` for a table or argument that cannot be used, before any work starts; warns if the proven gap stays above 1e-6."""
     v, N = check_table(v), v.shape[-1]
     players = check_players(players, n_players(v))
-    if not 0 <= noise <= 1: raise ValueError(f"noise: got {noise}; it must be from 0 to 1, a fraction of |v(N) - v(empty)|")
+    if isinstance(noise, (str, bool)) or noise is None or not 0 <= noise <= 1: raise ValueError(f"noise: got {noise}; it must be from 0 to 1, a fraction of |v(N) - v(empty)|")
     if solver != "auto" and solver not in solvers: raise ValueError(f"solver: got {solver!r}; it must be one of {', '.join(map(repr, ['auto', *solvers]))}")
     name = "ipm" if solver == "auto" else solver
     if name == "highs": check_memory(n_players(v), 600 * 3**n_players(v), what="HiGHS")

@@ -7,7 +7,7 @@ __all__ = ['borrowed', 'Game', 'next_token_logits', 'text_target', 'check_count'
            'prefix_tree', 'model_name', 'text_game', 'out_of_memory', 'as_game', 'check_outputs', 'in_batches',
            'in_subtrees', 'tree_works', 'evaluate', 'peak_memory', 'Cost', 'cost']
 
-# %% ../nbs/14_games.ipynb #a1fd10e4
+# %% ../nbs/14_games.ipynb #89ce86e5
 import inspect
 import threading
 import time
@@ -24,7 +24,7 @@ from .coalitions import bits, check_memory, check_n
 from .masking import is_stop_word, mask_regions, one_token, players_of, region_map, select_players, text_baseline
 from .values import check_logits, get_output
 
-# %% ../nbs/14_games.ipynb #7a5ff207
+# %% ../nbs/14_games.ipynb #256d5b8f
 @contextmanager
 def borrowed(
     model, # torch module
@@ -37,7 +37,7 @@ def borrowed(
     finally:
         for m, training in modes: m.training = training
 
-# %% ../nbs/14_games.ipynb #fda5feb9
+# %% ../nbs/14_games.ipynb #f68cc439
 @dataclass(eq=False)
 class Game:
     "Coalitions in, outputs out: `game(masks)` maps bool `(B, n)` to float `(B,)`, or `(B, targets)`."
@@ -61,7 +61,7 @@ class Game:
         out = self.fn(asked.to(self.device))
         return out if isinstance(masks, Tensor) else out.double().cpu().numpy()
 
-# %% ../nbs/14_games.ipynb #04e70a49
+# %% ../nbs/14_games.ipynb #0c75d3a3
 def next_token_logits(
     model, # causal language model
     embeddings:Tensor, # `(B, L, d)`
@@ -74,7 +74,7 @@ def next_token_logits(
     if not isinstance(logits, Tensor) or logits.ndim != 3: raise ValueError(f"model: {type(model).__name__} returns no logits (batch, tokens, vocabulary); it must be a causal language model")
     return logits[:, -1].float()
 
-# %% ../nbs/14_games.ipynb #f043d4f3
+# %% ../nbs/14_games.ipynb #3cba0902
 def text_target(
     tokenizer, # of the model
     text:str, # the prompt
@@ -90,7 +90,7 @@ def text_target(
     space = " " if target[:1].isalnum() and not text[-1:].isspace() else ""
     return one_token(tokenizer, space + target, "target")
 
-# %% ../nbs/14_games.ipynb #a2e52572
+# %% ../nbs/14_games.ipynb #3e58abda
 def check_count(
     n:int, # how many players are asked for
     available:int, # how many words there are
@@ -98,7 +98,7 @@ def check_count(
     "Raises `ValueError` if there are not that many words, or none is asked for."
     if not 1 <= n <= available: raise ValueError(f"players: got {n}; the text has {available} words, so it must be from 1 to {available}")
 
-# %% ../nbs/14_games.ipynb #66f74960
+# %% ../nbs/14_games.ipynb #dc8829ca
 def strongest_players(
     game:Game, # with all words as players
     n:int, # how many to choose
@@ -109,7 +109,7 @@ def strongest_players(
     effect = (out[0] - out[1:]).abs().tolist()
     return sorted(sorted(range(game.n), key=lambda i: (is_stop_word(str(game.players[i])), -effect[i]))[:n])
 
-# %% ../nbs/14_games.ipynb #4f72cc22
+# %% ../nbs/14_games.ipynb #11027dd3
 @dataclass(eq=False)
 class PrefixTree:
     "All coalitions of a prompt, sharing the key-value cache of common prefixes."
@@ -125,7 +125,7 @@ class PrefixTree:
         self.starts = dict(sorted(first.items(), key=lambda item: item[1]))     # first position by player, in the order of the prompt
         self.n = len(first)
 
-# %% ../nbs/14_games.ipynb #bb7fae21
+# %% ../nbs/14_games.ipynb #043eea6d
 @patch
 def rows(
     self:PrefixTree,
@@ -134,7 +134,7 @@ def rows(
     "How many rows fit."
     return 2**max(0, min(self.n, (bytes // self.row_bytes).bit_length() - 1))
 
-# %% ../nbs/14_games.ipynb #28b190ef
+# %% ../nbs/14_games.ipynb #b826dfbc
 @patch
 def plan(
     self:PrefixTree,
@@ -145,7 +145,7 @@ def plan(
     ends = [start for _, start in free[1:]] + [len(self.x)]
     return [(start, end, player) for (player, start), end in zip(free, ends)]
 
-# %% ../nbs/14_games.ipynb #3725385e
+# %% ../nbs/14_games.ipynb #f87564cf
 @patch
 def leaves(
     self:PrefixTree,
@@ -157,7 +157,7 @@ def leaves(
     for i in order[len(fixed):]: c = torch.stack([c, c + (1 << i)], 1).flatten()
     return c
 
-# %% ../nbs/14_games.ipynb #9734ebe4
+# %% ../nbs/14_games.ipynb #1d766b89
 @patch
 def run(
     self:PrefixTree,
@@ -177,7 +177,7 @@ def run(
             if end < len(self.x): model.base_model(inputs_embeds=part, past_key_values=cache, use_cache=True)
         return self.value(next_token_logits(model, part, past_key_values=cache, use_cache=True))
 
-# %% ../nbs/14_games.ipynb #779ce9ff
+# %% ../nbs/14_games.ipynb #3fc38ff6
 @patch
 def subtrees(
     self:PrefixTree,
@@ -187,7 +187,7 @@ def subtrees(
     d = max(0, self.n - (rows.bit_length() - 1))
     return bits(torch.arange(2**d), d).tolist()
 
-# %% ../nbs/14_games.ipynb #6c350cc4
+# %% ../nbs/14_games.ipynb #7e7a70aa
 @patch
 def positions(
     self:PrefixTree,
@@ -197,7 +197,7 @@ def positions(
     some = self.subtrees(rows)
     return len(some) * sum((end - start) << k for k, (start, end, _) in enumerate(self.plan(len(some[0]))))
 
-# %% ../nbs/14_games.ipynb #64d6f9e0
+# %% ../nbs/14_games.ipynb #8bb23f9b
 def prefix_tree(
     model, # causal language model
     x:Tensor, # embedded prompt `(L, d)`
@@ -213,7 +213,7 @@ def prefix_tree(
     state = sum(t.numel() * t.element_size() for layer in cache.layers for t in (layer.keys, layer.values))
     return PrefixTree(model, x, fill.expand_as(x), regions, value, state + 12 * z.shape[1])
 
-# %% ../nbs/14_games.ipynb #e0d86e6d
+# %% ../nbs/14_games.ipynb #334328bb
 def model_name(
     model, # of transformers
 )->str:
@@ -221,7 +221,7 @@ def model_name(
     name = str(model.config._name_or_path)
     return Path(name).name if Path(name).is_dir() else name
 
-# %% ../nbs/14_games.ipynb #b3ed0f16
+# %% ../nbs/14_games.ipynb #c57c5a06
 def text_game(
     model, # causal language model of transformers
     tokenizer, # its fast tokenizer
@@ -254,21 +254,21 @@ def text_game(
         def outputs(masks):
             with borrowed(model): return value(next_token_logits(model, mask_regions(x, masks, regions, fill)), goal)
         tree = prefix_tree(model, x, fill, regions, lambda logits: value(logits, goal))
-        meta = dict(text=text, target=tokenizer.decode([goal]), output=value.__name__, baseline=baseline if isinstance(baseline, str) else "tensor", model=model_name(model))
+        meta = dict(text=text, target=tokenizer.decode([goal]), output=getattr(value, "__name__", type(value).__name__), baseline=baseline if isinstance(baseline, str) else "tensor", model=model_name(model))
         number = {p.index: i for i, p in enumerate(chosen)}
         return Game(outputs, [p.name for p in chosen], meta, [(p.name, number.get(p.index)) for p in available], len(x), x.device, tree)
 
     if isinstance(players, int): chosen = [available[i] for i in strongest_players(game_of(available), players)]
     return game_of(chosen)
 
-# %% ../nbs/14_games.ipynb #f2c5ae58
+# %% ../nbs/14_games.ipynb #4bd78733
 def out_of_memory(
     error, # an exception
 )->bool:
     "Whether torch ran out of memory, on a GPU or on the CPU."
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error)
 
-# %% ../nbs/14_games.ipynb #c09429b2
+# %% ../nbs/14_games.ipynb #5be24d82
 def as_game(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     n:int=None, # number of players, where the function does not say (`n` or `n_players`)
@@ -283,22 +283,24 @@ def as_game(
     fn = (lambda m: torch.as_tensor(game(m.numpy()))) if hasattr(game, "n_players") else lambda m: torch.as_tensor(game(m))
     return Game(fn, getattr(game, "players", None) or list(range(check_n(known))))
 
-# %% ../nbs/14_games.ipynb #71751ee5
+# %% ../nbs/14_games.ipynb #cf5ae2db
 def check_outputs(
     got:Tensor, # what a game returned for these coalitions
     coalitions:Tensor, # int64 `(B,)`
     players:list, # names
 )->Tensor: # float64 on the CPU
     "Raises `ValueError` for a wrong shape, NaN or infinity, naming the coalition."
-    if got.ndim not in (1, 2) or len(got) != len(coalitions): raise ValueError(f"game: asked for {len(coalitions)} coalitions, it returned shape {tuple(got.shape)}; it must be ({len(coalitions)},) or ({len(coalitions)}, targets)")
-    got = got.double().cpu()
+    want = f"({len(coalitions)},) or ({len(coalitions)}, targets)"
+    if not isinstance(got, Tensor) or got.is_complex(): raise TypeError(f"game: it returned {got.dtype if isinstance(got, Tensor) else type(got).__name__}; it must return a tensor of real numbers {want}")
+    if got.ndim not in (1, 2) or len(got) != len(coalitions) or not got.numel(): raise ValueError(f"game: asked for {len(coalitions)} coalitions, it returned shape {tuple(got.shape)}; it must be {want}")
+    got = got.detach().double().cpu()
     bad = (~got.isfinite()).nonzero()
     if len(bad):
         c = coalitions[bad[0, 0]].item()
         raise ValueError(f"game: its output is {got[tuple(bad[0])].item()} for coalition {c}, with {[p for i, p in enumerate(players) if c >> i & 1]} present; all outputs must be finite")
     return got
 
-# %% ../nbs/14_games.ipynb #9a5aebee
+# %% ../nbs/14_games.ipynb #f43689f0
 def in_batches(
     game:Game,
     size:int, # coalitions at a time
@@ -307,7 +309,7 @@ def in_batches(
     "Yields `(coalitions, outputs)` for all that is not done."
     for c in (~done).nonzero().squeeze(1).split(size): yield c, game(bits(c, game.n))
 
-# %% ../nbs/14_games.ipynb #1723bcda
+# %% ../nbs/14_games.ipynb #c08e9c2b
 def in_subtrees(
     game:Game, # with a `tree`
     size:int, # leaves of a subtree, at most
@@ -318,15 +320,15 @@ def in_subtrees(
         c = game.tree.leaves(fixed)
         if not done[c].all(): yield c, game.tree.run(fixed)
 
-# %% ../nbs/14_games.ipynb #8aa3331e
+# %% ../nbs/14_games.ipynb #ab04e7ad
 def tree_works(
     game:Game, # any
 )->bool:
     "Whether the game has a tree that agrees with it on the first and the last four coalitions, to 2 % of their range; warns if it has one that does not."
     if game.tree is None: return False
     ends = [[here] * max(0, game.n - 2) for here in (False, True)]
-    plain = torch.cat([game(bits(game.tree.leaves(fixed), game.n)) for fixed in ends]).double()
-    try: walked = torch.cat([game.tree.run(fixed) for fixed in ends]).double()
+    plain = torch.cat([check_outputs(game(bits(c, game.n)), c, game.players) for c in map(game.tree.leaves, ends)])
+    try: walked = torch.cat([game.tree.run(fixed) for fixed in ends]).double().cpu()
     except (TypeError, ValueError, RuntimeError, AttributeError) as e:
         if out_of_memory(e): raise
         reason = str(e)
@@ -336,22 +338,22 @@ def tree_works(
     warnings.warn(f"the prefix tree does not work for this model ({reason}); plain batches are used")
     return False
 
-# %% ../nbs/14_games.ipynb #4a7787b1
+# %% ../nbs/14_games.ipynb #481b96e3
 def _ways(game, batch_size, tree):
     "Which way through the table, and how many coalitions at a time."
-    if tree not in ("auto", True, False): raise ValueError(f"tree: got {tree!r}; it must be 'auto', True or False")
+    if tree != "auto" and not isinstance(tree, bool): raise ValueError(f"tree: got {tree!r}; it must be 'auto', True or False")
     if batch_size != "auto" and (not isinstance(batch_size, int) or batch_size < 1): raise ValueError(f"batch_size: got {batch_size!r}; it must be 'auto' or an int of at least 1")
     if tree is True and game.tree is None: raise ValueError("tree: got True; this game has no prefix tree, it must be 'auto' or False")
-    if tree is True or tree == "auto" and tree_works(game): return in_subtrees, game.tree.rows() if batch_size == "auto" else batch_size
+    if tree and tree_works(game): return in_subtrees, game.tree.rows() if batch_size == "auto" else batch_size
     if batch_size != "auto": return in_batches, batch_size
     return in_batches, (64 if torch.device(game.device).type == "cpu" else 512) if game.tokens > 1 else 4096
 
-# %% ../nbs/14_games.ipynb #669d3621
+# %% ../nbs/14_games.ipynb #156b2cde
 def evaluate(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     batch_size="auto", # coalitions at a time; "auto": 64 prompts on a CPU, 512 on a GPU, what fits into 2 GB for a tree
     progress:bool=True, # show a bar
-    tree="auto", # walk a prefix tree where the game has one (True insists); False: plain batches
+    tree="auto", # walk a prefix tree where the game has one (True: an error where it has none); False: plain batches
     n:int=None, # number of players, for a plain function
 )->Tensor: # float64 `(2**n,)`, or `(targets, 2**n)`
     "The value table: the output on all `2**n` coalitions. Halves the batch when memory runs out; raises `ValueError` for NaN or infinity."
@@ -365,6 +367,7 @@ def evaluate(
             try:
                 for c, got in way(game, size, done):
                     got = check_outputs(got, c, game.players)
+                    if table is not None and table.shape[1:] != got.shape[1:]: raise ValueError(f"game: it returned {tuple(got.shape[1:])} targets after {tuple(table.shape[1:])}; every batch must have as many")
                     if table is None: table = torch.empty(2**game.n, *got.shape[1:], dtype=torch.float64)
                     table[c], done[c] = got, True
                     bar.update(done.sum().item() - bar.n)
@@ -373,7 +376,7 @@ def evaluate(
                 size //= 2
     return table.movedim(0, -1).contiguous()
 
-# %% ../nbs/14_games.ipynb #bd432696
+# %% ../nbs/14_games.ipynb #d77caf02
 @contextmanager
 def peak_memory(
     device="cpu", # whose memory
@@ -394,7 +397,7 @@ def peak_memory(
         if gpu: got["bytes"] = torch.cuda.max_memory_allocated(device) - start
         else: done.set(); thread.join()
 
-# %% ../nbs/14_games.ipynb #4c703aba
+# %% ../nbs/14_games.ipynb #008c6d8c
 @dataclass(frozen=True)
 class Cost:
     "What `evaluate` will take."
@@ -403,7 +406,7 @@ class Cost:
     seconds:float # from one timed batch or subtree
     memory:int # bytes above those in use: the peak of that batch, scaled to a full one, and the table
 
-# %% ../nbs/14_games.ipynb #7dc0da9b
+# %% ../nbs/14_games.ipynb #4ea2d531
 def cost(
     game, # `Game`, or any function on bool coalitions
     batch_size="auto", # as for `evaluate`

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Solution', 'Interactions', 'check_players', 'atomic_path']
 
-# %% ../nbs/04_interactions.ipynb #f44dd1d0
+# %% ../nbs/04_interactions.ipynb #834be791
 import json
 import os
 import tempfile
@@ -20,7 +20,7 @@ from torch import Tensor
 from .coalitions import members, n_players, orders
 from .transforms import and_inverse, and_transform, or_inverse
 
-# %% ../nbs/04_interactions.ipynb #d41e4385
+# %% ../nbs/04_interactions.ipynb #af68f822
 @dataclass(frozen=True)
 class Solution:
     "How a set of interactions was found, and how far from the optimum it can be at most."
@@ -35,7 +35,7 @@ class Solution:
         "Relative distance to the lower bound, 0 when proved optimal."
         return (self.objective - self.lower_bound) / self.objective if self.objective > 0 else 0.
 
-# %% ../nbs/04_interactions.ipynb #0fb874ae
+# %% ../nbs/04_interactions.ipynb #61e50d4e
 @dataclass(eq=False, repr=False)
 class Interactions:
     "AND and OR effects of `n` players, one of each for every coalition; Eq. 3 of paper 002."
@@ -48,12 +48,14 @@ class Interactions:
     def __post_init__(self):
         if self.and_.shape != self.or_.shape or self.and_.ndim != 1: raise ValueError(f"and_, or_: got the shapes {tuple(self.and_.shape)} and {tuple(self.or_.shape)}; both must be (2**n,)")
         for name in ("and_", "or_"):
+            if getattr(self, name).is_complex(): raise TypeError(f"{name}: got {getattr(self, name).dtype}; effects are real numbers")
             if not getattr(self, name).isfinite().all(): raise ValueError(f"{name}: has NaN or infinity; all effects must be finite")
+        if self.or_[0] != 0: raise ValueError(f"or_: its entry 0 is {self.or_[0].item()}; the empty set has no OR effect, it must be 0")
         self.and_, self.or_ = self.and_.double(), self.or_.double()
         self.n = n_players(self.and_)
         self.players = check_players(self.players, self.n)
 
-# %% ../nbs/04_interactions.ipynb #63460f89
+# %% ../nbs/04_interactions.ipynb #d9a14308
 def check_players(
     players, # names or None
     n:int, # how many there must be
@@ -63,7 +65,7 @@ def check_players(
     if len(players) != n: raise ValueError(f"players: got {len(players)} names; the table has {n} players")
     return players
 
-# %% ../nbs/04_interactions.ipynb #ebf939a8
+# %% ../nbs/04_interactions.ipynb #88c81f9e
 @patch
 def predict(
     self:Interactions,
@@ -75,7 +77,7 @@ def predict(
     if masks.dtype != torch.bool or masks.ndim != 2 or masks.shape[1] != self.n: raise ValueError(f"masks: got {masks.dtype} of shape {tuple(masks.shape)}; it must be bool of shape (B, {self.n})")
     return h[(masks.long() << torch.arange(self.n, device=masks.device)).sum(1)]
 
-# %% ../nbs/04_interactions.ipynb #db56c3cd
+# %% ../nbs/04_interactions.ipynb #21342e25
 @patch
 def matching_error(
     self:Interactions,
@@ -85,7 +87,7 @@ def matching_error(
     if v.shape != self.and_.shape: raise ValueError(f"v: got shape {tuple(v.shape)}; it must be {tuple(self.and_.shape)} for {self.n} players")
     return (self.predict() - v.to(self.and_)).abs()
 
-# %% ../nbs/04_interactions.ipynb #69655969
+# %% ../nbs/04_interactions.ipynb #f6e0c90e
 @patch
 def to_frame(self:Interactions):
     "All nonzero effects of nonempty sets as a DataFrame, strongest first: kind, members (player numbers), players (names), order, effect."
@@ -101,7 +103,7 @@ def to_frame(self:Interactions):
         "order": orders(self.n)[coalitions].numpy(),
         "effect": effects[rank].numpy()})
 
-# %% ../nbs/04_interactions.ipynb #0d7d218b
+# %% ../nbs/04_interactions.ipynb #3256ab4e
 @patch
 def primitives(
     self:Interactions,
@@ -110,14 +112,14 @@ def primitives(
 ):
     "The salient interactions as a DataFrame like `to_frame`; thresholds as in paper 002, Section 4."
     if k is not None and tau is not None: raise ValueError(f"k, tau: got k={k} and tau={tau}; give one of the two")
-    if k is not None and (not isinstance(k, int) or k < 0): raise ValueError(f"k: got {k!r}; it must be an int of 0 or more")
+    if k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 0): raise ValueError(f"k: got {k!r}; it must be an int of 0 or more")
     if tau is not None and not tau >= 0: raise ValueError(f"tau: got {tau}; it must be 0 or more")
     if k is not None: return self.to_frame().head(k)
     if tau is None: tau = 0.05 * max(self.and_[1:].abs().max().item(), self.or_[1:].abs().max().item())
     strong = lambda effects: torch.where(effects.abs() > tau, effects, 0)
     return Interactions(strong(self.and_), strong(self.or_), self.players).to_frame()
 
-# %% ../nbs/04_interactions.ipynb #e87b5350
+# %% ../nbs/04_interactions.ipynb #f08f2bf8
 @patch
 def matching_curve(
     self:Interactions,
@@ -134,7 +136,7 @@ def matching_curve(
         curve.append(error.abs().mean())
     return torch.stack(curve)
 
-# %% ../nbs/04_interactions.ipynb #e0dc0f73
+# %% ../nbs/04_interactions.ipynb #d15a8c26
 @patch
 def how_many(
     self:Interactions,
@@ -143,10 +145,12 @@ def how_many(
     most:int=1000, # give up after so many
 ): # the number of interactions, or None if `most` are not enough
     "The fewest strongest interactions whose mean matching error is at most `within * (max v - min v)`."
-    good = self.matching_curve(v, most) <= within * (v.max() - v.min()).to(self.and_)
+    if not within >= 0: raise ValueError(f"within: got {within}; it must be 0 or more")
+    v = v.to(self.and_)
+    good = self.matching_curve(v, most) <= within * (v.max() - v.min())
     return int(good.nonzero()[0]) if good.any() else None
 
-# %% ../nbs/04_interactions.ipynb #58d14017
+# %% ../nbs/04_interactions.ipynb #a5d5750a
 @patch
 def __repr__(self:Interactions):
     "The strongest interactions as text."
@@ -156,7 +160,7 @@ def __repr__(self:Interactions):
     tail = [f"objective {about.objective:.6g}, lower bound {about.lower_bound:.6g}, gap {about.gap:.1e} ({about.solver})"] if about else []
     return "\n".join([head + f", constant {self.and_[0].item():.3f}", *rows, *tail])
 
-# %% ../nbs/04_interactions.ipynb #0ab348f2
+# %% ../nbs/04_interactions.ipynb #14f77099
 @contextmanager
 def atomic_path(
     path, # where the complete file goes
@@ -175,7 +179,7 @@ def atomic_path(
         Path(name).unlink(missing_ok=True)
         raise
 
-# %% ../nbs/04_interactions.ipynb #c3820b3f
+# %% ../nbs/04_interactions.ipynb #74d78a33
 @patch
 def save(
     self:Interactions,
@@ -188,7 +192,7 @@ def save(
     header = dict(format="interlib.interactions", version="1", players=names, meta=meta, solution=json.dumps(asdict(self.solution) if self.solution else None))
     with atomic_path(path) as p: save_file({"and": self.and_.cpu().contiguous(), "or": self.or_.cpu().contiguous()}, p, metadata=header)
 
-# %% ../nbs/04_interactions.ipynb #da263668
+# %% ../nbs/04_interactions.ipynb #d9c93a3d
 @patch(cls_method=True)
 def load(
     cls:Interactions,
@@ -205,9 +209,9 @@ def load(
     try:
         solution = json.loads(header["solution"])
         return cls(tables["and"], tables["or"], json.loads(header["players"]), Solution(**solution) if solution else None, json.loads(header["meta"]))
-    except KeyError as e: raise ValueError(f"path: {path} is damaged: it lacks {e}") from None
+    except (KeyError, TypeError, ValueError) as e: raise ValueError(f"path: {path} is damaged ({type(e).__name__}: {e})") from None
 
-# %% ../nbs/04_interactions.ipynb #33160f4a
+# %% ../nbs/04_interactions.ipynb #1f64b6f6
 @patch
 def to_shapiq(self:Interactions):
     "The logical model as `shapiq.InteractionValues` with index 'Moebius', all orders."

@@ -6,14 +6,15 @@
 __all__ = ['STOP_WORDS', 'Word', 'words', 'Player', 'players_of', 'select_players', 'is_stop_word', 'mean_embedding', 'one_token',
            'text_baseline', 'region_map', 'mask_regions']
 
-# %% ../nbs/13_masking.ipynb #26916546
+# %% ../nbs/13_masking.ipynb #da42b247
 import re
+from numbers import Integral
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-# %% ../nbs/13_masking.ipynb #a7e66452
+# %% ../nbs/13_masking.ipynb #b00db963
 @dataclass(frozen=True)
 class Word:
     "A span of a text."
@@ -21,14 +22,14 @@ class Word:
     start:int # first character
     end:int # after the last character
 
-# %% ../nbs/13_masking.ipynb #7adcf671
+# %% ../nbs/13_masking.ipynb #98299b0b
 def words(
     text:str, # any text
 )->list: # of `Word`, in order
     "The words of a text: letters and digits, with `'`, `-` and `.` inside."
     return [Word(m.group(), *m.span()) for m in re.finditer(r"\w+(?:['’.\-]\w+)*", text)]
 
-# %% ../nbs/13_masking.ipynb #2dccbe17
+# %% ../nbs/13_masking.ipynb #bfddce40
 @dataclass(frozen=True)
 class Player:
     "A word (or words) and the positions of its tokens."
@@ -36,7 +37,7 @@ class Player:
     positions:tuple # of its tokens
     index:int # number of its first word in the text
 
-# %% ../nbs/13_masking.ipynb #3e90a7a3
+# %% ../nbs/13_masking.ipynb #1f0de2a2
 def players_of(
     text:str, # any text
     offsets:list, # `(start, end)` in characters for every token, as a fast tokenizer reports them
@@ -49,7 +50,7 @@ def players_of(
         elif own: found.append((w, own, k))
     return [Player(w.text, tuple(sorted(own)), k) for w, own, k in found]
 
-# %% ../nbs/13_masking.ipynb #0cf2c4e6
+# %% ../nbs/13_masking.ipynb #b4c2309e
 def select_players(
     available:list, # of `Player`
     players=None, # None for all, a list of words, or a list of word numbers
@@ -59,7 +60,7 @@ def select_players(
     if isinstance(players, str) or not hasattr(players, "__iter__"): raise TypeError(f"players: got {players!r}; it must be None, an int, a list of words, or a list of word indices")
     chosen, names = [], [p.name for p in available]
     for p in players:
-        if isinstance(p, int) and not isinstance(p, bool):
+        if isinstance(p, Integral) and not isinstance(p, bool):
             if not 0 <= p < len(available): raise ValueError(f"players: got index {p}; the text has the words 0 to {len(available) - 1}")
             if p in chosen: raise ValueError(f"players: got index {p} twice; every player must be another word")
             chosen.append(p)
@@ -70,21 +71,21 @@ def select_players(
     if not chosen: raise ValueError("players: got none; name at least one word")
     return [available[i] for i in sorted(chosen)]
 
-# %% ../nbs/13_masking.ipynb #e5e75151
+# %% ../nbs/13_masking.ipynb #4dc06bc5
 STOP_WORDS = frozenset("""a an the this that these those i me my mine myself you your yours yourself he him his himself she her hers herself it its itself
 we us our ours ourselves they them their theirs themselves who whom whose which what and or but nor so if than then as at by for from in into of off on onto
 out over to up upon with within about above across after against along among around before behind below beneath beside between beyond down during near since
 through throughout toward towards under until via while because although though whether is am are was were be been being do does did doing done have has had
 having will would shall should can could may might must there here when where why how just also too very""".split())
 
-# %% ../nbs/13_masking.ipynb #15cfadf7
+# %% ../nbs/13_masking.ipynb #29e28784
 def is_stop_word(
     word:str, # any word
 )->bool:
     "Whether a word belongs to the closed classes (articles, pronouns, prepositions, conjunctions, auxiliaries)."
     return word.lower() in STOP_WORDS
 
-# %% ../nbs/13_masking.ipynb #b18c01d2
+# %% ../nbs/13_masking.ipynb #5bc633cb
 def mean_embedding(
     embed, # embedding module of a model
 )->Tensor: # `(d,)`, float64
@@ -92,7 +93,7 @@ def mean_embedding(
     weight = next(embed.parameters())
     with torch.inference_mode(): return sum(embed(ids.to(weight.device)).sum(0, dtype=torch.float64) for ids in torch.arange(len(weight)).split(8192)).div(len(weight))
 
-# %% ../nbs/13_masking.ipynb #85b58856
+# %% ../nbs/13_masking.ipynb #2750eb4c
 def one_token(
     tokenizer, # of the model
     text:str, # what should be one token
@@ -103,7 +104,7 @@ def one_token(
     if len(ids) != 1: raise ValueError(f"{name}: got {text!r}, which is {len(ids)} tokens ({', '.join(repr(tokenizer.decode([i])) for i in ids)}); it must be one token")
     return ids[0]
 
-# %% ../nbs/13_masking.ipynb #775a9b76
+# %% ../nbs/13_masking.ipynb #5f0fa441
 def text_baseline(
     model, # with `get_input_embeddings`
     tokenizer, # of the model
@@ -117,12 +118,12 @@ def text_baseline(
         if tuple(baseline.shape) not in (shape, shape[1:]): raise ValueError(f"baseline: got a tensor of shape {tuple(baseline.shape)}; it must be {shape[1:]} or {shape}")
         if not baseline.isfinite().all(): raise ValueError("baseline: got a tensor with NaN or infinity; it must be finite")
         return baseline.to(weight)
+    if not isinstance(baseline, str): raise TypeError(f"baseline: got a {type(baseline).__name__}; it must be 'mean', 'zero', a token, or a tensor")
     if baseline == "mean": return mean_embedding(embed).to(weight)
     if baseline == "zero": return torch.zeros(shape[1:]).to(weight)
-    if not isinstance(baseline, str): raise TypeError(f"baseline: got a {type(baseline).__name__}; it must be 'mean', 'zero', a token, or a tensor")
     with torch.inference_mode(): return embed(torch.tensor(one_token(tokenizer, baseline, "baseline"), device=weight.device))
 
-# %% ../nbs/13_masking.ipynb #e4f10bea
+# %% ../nbs/13_masking.ipynb #264fb5b2
 def region_map(
     players:list, # of `Player`
     length:int, # number of positions
@@ -132,7 +133,7 @@ def region_map(
     for i, p in enumerate(players): regions[list(p.positions)] = i
     return regions
 
-# %% ../nbs/13_masking.ipynb #621a071f
+# %% ../nbs/13_masking.ipynb #8731b66f
 def mask_regions(
     x:Tensor, # input `(*positions, d)`
     masks:Tensor, # bool `(B, n)`, True = present

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['outputs', 'log_odds', 'log_prob', 'prob', 'logit', 'get_output', 'check_logits']
 
-# %% ../nbs/12_values.ipynb #089bd080
+# %% ../nbs/12_values.ipynb #bfc8e036
 import torch
 from torch import Tensor
 
-# %% ../nbs/12_values.ipynb #5e485906
+# %% ../nbs/12_values.ipynb #513001c5
 def log_odds(
     logits:Tensor, # `(B, classes)`
     target:int, # class
@@ -19,7 +19,7 @@ def log_odds(
     others[:, target] = -torch.inf
     return logits[:, target] - others.logsumexp(1)
 
-# %% ../nbs/12_values.ipynb #50d60302
+# %% ../nbs/12_values.ipynb #172a7583
 def log_prob(
     logits:Tensor, # `(B, classes)`
     target:int, # class
@@ -27,7 +27,7 @@ def log_prob(
     "`log p(y)`."
     return logits.log_softmax(1)[:, target]
 
-# %% ../nbs/12_values.ipynb #ad9a2f0c
+# %% ../nbs/12_values.ipynb #d179df24
 def prob(
     logits:Tensor, # `(B, classes)`
     target:int, # class
@@ -35,7 +35,7 @@ def prob(
     "`p(y)`: bounded, so interactions near 0 and 1 are squeezed."
     return logits.softmax(1)[:, target]
 
-# %% ../nbs/12_values.ipynb #2dcf5a24
+# %% ../nbs/12_values.ipynb #2b144384
 def logit(
     logits:Tensor, # `(B, classes)`
     target:int, # class
@@ -43,19 +43,19 @@ def logit(
     "`z_y`, the number before the softmax; the papers' choice for images."
     return logits[:, target]
 
-# %% ../nbs/12_values.ipynb #fc4c2aab
+# %% ../nbs/12_values.ipynb #a4a6cadf
 outputs = {f.__name__: f for f in (log_odds, log_prob, prob, logit)}
 
-# %% ../nbs/12_values.ipynb #b559a82f
+# %% ../nbs/12_values.ipynb #0d5ecb71
 def get_output(
     output, # name of an output, or a function `(logits, target) -> (B,)`
 ):
     "The function of that name; raises `ValueError` with the known names."
     if callable(output): return output
-    if output not in outputs: raise ValueError(f"output: got {output!r}; it must be one of {', '.join(map(repr, outputs))}, or a function (logits, target) -> (B,)")
+    if not isinstance(output, str) or output not in outputs: raise ValueError(f"output: got {output!r}; it must be one of {', '.join(map(repr, outputs))}, or a function (logits, target) -> (B,)")
     return outputs[output]
 
-# %% ../nbs/12_values.ipynb #ce539adf
+# %% ../nbs/12_values.ipynb #dc6c32fc
 def check_logits(
     logits, # what a model returned
     target:int, # class that is asked for

@@ -25,6 +25,14 @@ def test_table_equals_a_naive_loop(tiny_lm):
         with torch.no_grad(): assert abs(log_odds(model(inputs_embeds=x).logits[:, -1], target).item() - v[c].item()) < 1e-4
 
 
+def test_outputs_without_a_name_and_wrong_ones(tiny_lm):
+    from functools import partial
+    half = il.text_game(*tiny_lm, TEXT, players=3, output=partial(lambda z, y, k: k * z[:, y], k=.5))
+    assert half.meta["output"] == "partial" and il.evaluate(half, progress=False).shape == (8,)
+    for wrong in (lambda z, y: z[:, y].tolist(), lambda z, y: None, lambda z, y: z[:, y] + 1j):
+        with pytest.raises(TypeError, match="it must return a tensor of real numbers"): il.evaluate(il.text_game(*tiny_lm, TEXT, players=[1, 2], output=wrong), progress=False)
+
+
 @pytest.mark.parametrize("output", ["log_odds", "log_prob", "prob", "logit", lambda z, y: z[:, y] - z.mean(1)])
 def test_every_output_and_a_function(tiny_lm, output):
     v = il.evaluate(il.text_game(*tiny_lm, TEXT, players=3, output=output), progress=False)
@@ -113,7 +121,7 @@ def test_tree_recovers_from_out_of_memory(tiny_lm):
         return run(logits)
     game.tree.value = value
     torch.testing.assert_close(il.evaluate(game, tree=True, progress=False), want, atol=1e-3, rtol=1e-3)
-    assert sizes[:4] == [64, 32, 16, 8]
+    assert sizes[:6] == [4, 4, 64, 32, 16, 8]                              # the check, then halves
 
 
 def test_a_tree_that_is_wrong_is_not_used(tiny_lm):
@@ -177,6 +185,10 @@ def test_bad_input(tiny_lm, change, error, message):
 
 @pytest.mark.parametrize("call, error, message", [
     (lambda: evaluate(3), TypeError, "game: got a int"),
+    (lambda: evaluate(lambda m: m.sum(1) + 1j, n=3), TypeError, "complex"),
+    (lambda: evaluate(lambda m: torch.zeros(len(m), 1 + int(m[0, 0])), n=3, batch_size=1), ValueError, "every batch must have as many"),
+    (lambda: evaluate(lambda m: torch.zeros(len(m), 0), n=3), ValueError, "returned shape"),
+    (lambda: evaluate(lambda m: m.sum(1), n=3, tree=1), ValueError, "'auto', True or False"),
     (lambda: evaluate(lambda m: m.sum(1)), ValueError, "number of players"),
     (lambda: evaluate(lambda m: m.sum(1), n=31), ValueError, "from 1 to 30"),
     (lambda: evaluate(lambda m: m.sum(1), n=3, batch_size="big"), ValueError, "'auto' or an int"),

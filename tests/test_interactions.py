@@ -39,6 +39,19 @@ def test_foreign_files(tmp_path, header):
     with pytest.raises(ValueError, match="it must be interlib.interactions version 1"): il.Interactions.load(tmp_path / "x")
 
 
+@pytest.mark.parametrize("entry, text", [("players", "["), ("players", "5"), ("solution", '"abc"'), ("solution", '{"x": 1}'), ("meta", "{")])
+def test_damaged_headers(x, tmp_path, entry, text):
+    header = {"format": "interlib.interactions", "version": "1", "players": "null", "solution": "null", "meta": "{}", entry: text}
+    save_file({"and": x.and_, "or": x.or_}, tmp_path / "x", metadata=header)
+    with pytest.raises(ValueError, match="path: .* is damaged"): il.Interactions.load(tmp_path / "x")
+
+
+def test_narrow_tables(x):
+    v = torch.linspace(-60000, 60000, 8).half()[torch.tensor([3, 0, 7, 1, 6, 2, 5, 4])]
+    y = il.decompose(v)
+    assert y.how_many(v) == y.how_many(v.double()) > 0
+
+
 def test_a_failed_save_keeps_the_old_file(x, tmp_path):
     x.save(tmp_path / "x")
     before = (tmp_path / "x").read_bytes()
@@ -78,6 +91,9 @@ def test_predict_for_some_coalitions(x):
     (lambda x: x.primitives(tau=float("nan")), "tau: got nan"),
     (lambda x: il.Interactions(x.and_, x.or_[:32]), "both must be"),
     (lambda x: il.Interactions(x.and_, x.or_, ["a"]), "got 1 names"),
+    (lambda x: il.Interactions(x.and_, x.and_), "the empty set has no OR effect"),
+    (lambda x: x.how_many(x.predict(), within=float("nan")), "within: got nan"),
+    (lambda x: x.primitives(k=True), "k: got True"),
 ])
 def test_bad_input(x, call, message):
     with pytest.raises(ValueError, match=message): call(x)
