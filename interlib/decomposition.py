@@ -6,7 +6,7 @@
 __all__ = ['solvers', 'check_table', 'harsanyi', 'synthesis', 'adjoint', 'free_effects', 'lower_bound', 'repair', 'highs',
            'meet_matrix', 'join_matrix', 'normal_matrix', 'normal_solver', 'interior_point', 'decompose']
 
-# %% ../nbs/05_decomposition.ipynb #257330e6
+# %% ../nbs/05_decomposition.ipynb #5bc821a9
 import time
 import warnings
 
@@ -17,7 +17,7 @@ from .coalitions import bits, check_memory, n_players, orders
 from .interactions import Interactions, Solution, check_players
 from .transforms import and_inverse, and_transform, disjoint_sum, superset_sum
 
-# %% ../nbs/05_decomposition.ipynb #377cd038
+# %% ../nbs/05_decomposition.ipynb #80559b44
 def check_table(
     v:Tensor, # value table `(..., 2**n)`
 )->Tensor: # the same in float64
@@ -29,10 +29,11 @@ def check_table(
         c = bad[0, -1].item()
         raise ValueError(f"v: its entry {c} is {v[tuple(bad[0])].item()}, with the players {torch.arange(n)[bits(bad[0, -1].cpu(), n)].tolist()} present; all outputs must be finite")
     if not v.numel(): raise ValueError(f"v: got an empty batch of shape {tuple(v.shape)}; it must have at least one table")
+    v = v.double()
     if v.abs().max() > 1e300: raise ValueError(f"v: got outputs as large as {v.abs().max().item():.0e}; they must be at most 1e300")
-    return v.double()
+    return v
 
-# %% ../nbs/05_decomposition.ipynb #76bbc36f
+# %% ../nbs/05_decomposition.ipynb #34fc30be
 def harsanyi(
     v:Tensor, # value table `(2**n,)`
     players=None, # names of the players
@@ -43,28 +44,28 @@ def harsanyi(
     size = I[1:].abs().sum().item()
     return Interactions(I, torch.zeros_like(I), players, Solution(size, size, time.perf_counter() - started, 0, "moebius"))
 
-# %% ../nbs/05_decomposition.ipynb #cee8e6a1
+# %% ../nbs/05_decomposition.ipynb #e4ea6196
 def synthesis(
     x:Tensor, # `(..., 2, 2**n)`: AND effects `a` and turned OR effects `o'`
 )->Tensor: # outputs `(..., 2**n)`
     "`Z a + R o'`: from effects to outputs, apart from the constant."
     return and_inverse(x[..., 0, :]) + disjoint_sum(x[..., 1, :])
 
-# %% ../nbs/05_decomposition.ipynb #a77c05bd
+# %% ../nbs/05_decomposition.ipynb #4ac8f4ea
 def adjoint(
     lam:Tensor, # one multiplier for each coalition `(..., 2**n)`
 )->Tensor: # `(..., 2, 2**n)`
     "`(Z' lam, R lam)`: the transpose of `synthesis`."
     return torch.stack([superset_sum(lam), disjoint_sum(lam)], -2)
 
-# %% ../nbs/05_decomposition.ipynb #83a6882d
+# %% ../nbs/05_decomposition.ipynb #5cbb9476
 def free_effects(
     n:int, # number of players
 )->Tensor: # bool `(2, 2**n)`
     "Which effects are variables: AND of order one and more, OR of order two and more."
     return torch.stack([orders(n) > 0, orders(n) > 1])
 
-# %% ../nbs/05_decomposition.ipynb #82105271
+# %% ../nbs/05_decomposition.ipynb #496307ca
 def lower_bound(
     u:Tensor, # outputs minus v(empty) `(..., 2**n)`
     lam:Tensor, # multipliers `(..., 2**n)`, any
@@ -76,7 +77,7 @@ def lower_bound(
     worst = (adjoint(lam) * free_effects(n_players(u)).to(lam)).abs().amax((-1, -2)).clamp(min=1)
     return (((u * lam).sum(-1) - tau * lam.abs().sum(-1)) / worst).clamp(min=0)
 
-# %% ../nbs/05_decomposition.ipynb #20e93959
+# %% ../nbs/05_decomposition.ipynb #19cceb31
 def repair(
     u:Tensor, # outputs minus v(empty) `(..., 2**n)`
     x:Tensor, # effects `(..., 2, 2**n)`
@@ -90,7 +91,7 @@ def repair(
     x[..., 0, 1:] += fix[..., 1:]
     return x, C + fix[..., 0]
 
-# %% ../nbs/05_decomposition.ipynb #514d0ab7
+# %% ../nbs/05_decomposition.ipynb #457120fc
 def highs(
     u:Tensor, # outputs minus v(empty) `(2**n,)`
     tau:float, # bound on the noise
@@ -112,7 +113,7 @@ def highs(
     x[torch.from_numpy(free)] = torch.from_numpy(got.x[:k] - got.x[k:2 * k])
     return x.reshape(2, N), torch.tensor(got.x[2 * k], dtype=torch.float64), torch.from_numpy(got.eqlin.marginals.copy()), int(got.nit)
 
-# %% ../nbs/05_decomposition.ipynb #a632e7a4
+# %% ../nbs/05_decomposition.ipynb #822d6ce2
 def _double(z, out, corner):
     "`out` with `z` on its diagonal and every pair of blocks joined by copies of its first (`corner=0`) or second (`corner=1`) block."
     out = z.new_empty(*z.shape, z.shape[-1]) if out is None else out
@@ -125,7 +126,7 @@ def _double(z, out, corner):
         pairs[..., 1, :, 0, :, :] = block
     return out
 
-# %% ../nbs/05_decomposition.ipynb #30f6ee0c
+# %% ../nbs/05_decomposition.ipynb #20171b14
 def meet_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -133,7 +134,7 @@ def meet_matrix(
     "`M[S, S'] = z[S & S']`."
     return _double(z, out, 0)
 
-# %% ../nbs/05_decomposition.ipynb #99067470
+# %% ../nbs/05_decomposition.ipynb #6f72ab17
 def join_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -141,7 +142,7 @@ def join_matrix(
     "`M[S, S'] = z[S | S']`."
     return _double(z, out, 1)
 
-# %% ../nbs/05_decomposition.ipynb #ae60fddd
+# %% ../nbs/05_decomposition.ipynb #34b00c11
 def normal_matrix(
     D:Tensor, # weights of the effects `(..., 2, 2**n)`
     work=(None, None), # memory to use, two of `(..., 2**n, 2**n)`
@@ -150,7 +151,7 @@ def normal_matrix(
     z = and_inverse(D)
     return meet_matrix(z[..., 0, :], work[0]).add_(join_matrix(z[..., 1, :].flip(-1), work[1]))
 
-# %% ../nbs/05_decomposition.ipynb #d32e66a7
+# %% ../nbs/05_decomposition.ipynb #6650a389
 def normal_solver(
     D:Tensor, # weights of the effects `(B, 2, 2**n)`
     box:Tensor, # diagonal added by the noise `(B, 2**n)`
@@ -176,12 +177,12 @@ def normal_solver(
         return lam + step * p
     return solve
 
-# %% ../nbs/05_decomposition.ipynb #599a6fd7
+# %% ../nbs/05_decomposition.ipynb #156bba60
 def _longest(P, dP):
     "The longest step in [0, 1] that keeps `P` positive, with a small margin; `(B, 1, 1)`."
     return torch.where(dP < 0, -P / dP, torch.inf).amin((1, 2), keepdim=True).mul(0.9995).clamp(max=1)
 
-# %% ../nbs/05_decomposition.ipynb #79d255e2
+# %% ../nbs/05_decomposition.ipynb #f8e2675e
 def _newton(P, Q, miss, free, work):
     "One factorisation; gives the function from `target` to the directions `(dlam, dC, dP, dQ)` towards a vanishing `miss` and products `P * Q + target`."
     ratio, sign = P / Q, torch.tensor([[-1.], [1.]]).to(P)[:P.shape[1] - 4]
@@ -201,14 +202,14 @@ def _newton(P, Q, miss, free, work):
         return dlam, dC[:, 0], torch.cat([dP, ds], 1), torch.cat([dQ, (target[:, 4:] - Q[:, 4:] * ds) / P[:, 4:]], 1)
     return direction
 
-# %% ../nbs/05_decomposition.ipynb #81817a26
+# %% ../nbs/05_decomposition.ipynb #7a07dcdb
 def _keep_best(best, todo, objective, x, C, bound, lam):
     "Replaces the entries of `best` for the tables `todo` where objective or bound improved."
     up, higher = objective < best["objective"][todo], bound > best["bound"][todo]
     for key, new in dict(objective=objective, x=x, C=C).items(): best[key][todo[up]] = new[up]
     for key, new in dict(bound=bound, lam=lam).items(): best[key][todo[higher]] = new[higher]
 
-# %% ../nbs/05_decomposition.ipynb #977aa2e2
+# %% ../nbs/05_decomposition.ipynb #9c7c6ce9
 def interior_point(
     u:Tensor, # outputs minus v(empty), scaled to size 1 `(B, 2**n)`
     tau:Tensor, # bounds on the noise `(B,)`, all positive or all 0
@@ -247,7 +248,7 @@ def interior_point(
         P, C, Q, lam = P + primal * dP, C + primal[:, 0, 0] * dC, Q + dual * dQ, lam + dual[:, 0] * dlam
     return best["x"], best["C"], best["lam"], iterations
 
-# %% ../nbs/05_decomposition.ipynb #fc306d5d
+# %% ../nbs/05_decomposition.ipynb #7950c429
 def _highs_batch(u, tau):
     "`highs` for each table of a batch, with the shapes of `interior_point`."
     solved = zip(*[highs(one, t) for one, t in zip(u, tau.tolist())])
@@ -255,7 +256,7 @@ def _highs_batch(u, tau):
 
 solvers = {"ipm": interior_point, "highs": _highs_batch}
 
-# %% ../nbs/05_decomposition.ipynb #88335c7e
+# %% ../nbs/05_decomposition.ipynb #d3d576e3
 def _one_player(rise, tau):
     "Effects, constants and multipliers of tables `(0, rise)`, in closed form."
     effect = rise - rise.clamp(-2 * tau, 2 * tau)
@@ -263,7 +264,7 @@ def _one_player(rise, tau):
     x[:, 0, 1] = effect
     return x, (rise - effect) / 2, effect.sign()[:, None] * torch.tensor([-1, 1]).to(rise)
 
-# %% ../nbs/05_decomposition.ipynb #e080c8ea
+# %% ../nbs/05_decomposition.ipynb #d0d749ff
 def _solve(u, tau, solver):
     "Effects, constants, multipliers and iterations for any batch `(B, 2**n)`: trivial tables at once, the others in chunks of bounded memory."
     middle = (u.amax(1) + u.amin(1)) / 2
@@ -278,7 +279,7 @@ def _solve(u, tau, solver):
         x[some], C[some] = found * scale[:, None, None], constant * scale
     return *repair(u, x, C, tau), lam, iterations
 
-# %% ../nbs/05_decomposition.ipynb #f58e2847
+# %% ../nbs/05_decomposition.ipynb #52c3471c
 def decompose(
     v:Tensor, # value table `(2**n,)`, or a batch of them `(..., 2**n)`
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`, from 0 to 1
