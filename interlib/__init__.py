@@ -2,8 +2,10 @@ __version__ = "0.1.0"
 
 from interlib.coalitions import coalition, label, masks, members, orders
 from interlib.decomposition import decompose, harsanyi
-from interlib.games import Cost, Game, cost, evaluate, text_game
+from interlib.evaluation import Cost, cost, evaluate
+from interlib.games import Game, feature_game, image_game, tabular_game, text_game
 from interlib.interactions import Interactions, Solution
+from interlib.masking import Baseline
 from interlib.models import load_lm
 from interlib.plots import plot_interactions, plot_matching, plot_strengths, plot_text
 from interlib.synthetic import and_or_game, planted

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['STOP_WORDS', 'SPECIAL', 'FOREGROUND', 'Word', 'words', 'Player', 'players_of', 'region_map', 'grid_regions',
-           'label_regions', 'column_regions', 'select_players', 'random_players', 'keep_regions', 'is_stop_word',
-           'mask_regions', 'mean_embedding', 'one_token', 'baseline_token', 'Baseline', 'given_baseline',
-           'text_baseline', 'blurred', 'input_baseline', 'foreground']
+           'label_regions', 'column_regions', 'plural', 'select_players', 'random_players', 'keep_regions',
+           'is_stop_word', 'mask_regions', 'mean_embedding', 'one_token', 'baseline_token', 'Baseline',
+           'given_baseline', 'text_baseline', 'blurred', 'input_baseline', 'foreground']
 
-# %% ../nbs/13_masking.ipynb #32932622
+# %% ../nbs/13_masking.ipynb #b9e4ced3
 import re
 from numbers import Integral
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .files import load_tensors, save_tensors
 
-# %% ../nbs/13_masking.ipynb #a72d3c00
+# %% ../nbs/13_masking.ipynb #5fa748f3
 @dataclass(frozen=True)
 class Word:
     "A span of a text."
@@ -26,14 +26,14 @@ class Word:
     start:int # first character
     end:int # after the last character
 
-# %% ../nbs/13_masking.ipynb #627dee3a
+# %% ../nbs/13_masking.ipynb #2346a3e0
 def words(
     text:str, # any text
 )->list: # of `Word`, in order
     "The words of a text: letters and digits, with `'`, `-` and `.` inside."
     return [Word(m.group(), *m.span()) for m in re.finditer(r"\w+(?:['’.\-]\w+)*", text)]
 
-# %% ../nbs/13_masking.ipynb #7fa71f3c
+# %% ../nbs/13_masking.ipynb #4c349493
 @dataclass(frozen=True)
 class Player:
     "A word (or words) and the positions of its tokens."
@@ -41,7 +41,7 @@ class Player:
     positions:tuple # of its tokens
     index:int # number of its first word in the text
 
-# %% ../nbs/13_masking.ipynb #8cc0671a
+# %% ../nbs/13_masking.ipynb #c89d289c
 def players_of(
     text:str, # any text
     offsets:list, # `(start, end)` in characters for every token, as a fast tokenizer reports them
@@ -54,7 +54,7 @@ def players_of(
         elif own: found.append((w, own, k))
     return [Player(w.text, tuple(sorted(own)), k) for w, own, k in found]
 
-# %% ../nbs/13_masking.ipynb #1c34f043
+# %% ../nbs/13_masking.ipynb #669fea9a
 def region_map(
     players:list, # of `Player`
     length:int, # number of tokens
@@ -64,7 +64,7 @@ def region_map(
     for i, p in enumerate(players): regions[list(p.positions)] = i
     return regions
 
-# %% ../nbs/13_masking.ipynb #3a5ec10b
+# %% ../nbs/13_masking.ipynb #70e2850c
 def grid_regions(
     height:int, # of the image or feature map
     width:int, # of the image or feature map
@@ -80,7 +80,7 @@ def grid_regions(
     inside = (row >= 0)[:, None] & (row < cells[0])[:, None] & (column >= 0) & (column < cells[1])
     return [f"r{i}c{j}" for i in range(cells[0]) for j in range(cells[1])], torch.where(inside, row[:, None] * cells[1] + column, -1)
 
-# %% ../nbs/13_masking.ipynb #61da5f82
+# %% ../nbs/13_masking.ipynb #8969646f
 def label_regions(
     labels, # int array or tensor, a label for every position; negative for background
     shape:tuple, # of the positions
@@ -93,7 +93,7 @@ def label_regions(
     if not len(found): raise ValueError("regions: got no label of 0 or more; there must be at least one region")
     return [f"region {k}" for k in found.tolist()], torch.where(labels >= 0, torch.searchsorted(found, labels), -1)
 
-# %% ../nbs/13_masking.ipynb #ad8b40d6
+# %% ../nbs/13_masking.ipynb #69d78f9c
 def column_regions(
     columns:list, # names
     groups:dict=None, # name of a player to a list of columns; columns that are not named are background
@@ -109,7 +109,9 @@ def column_regions(
             regions[columns.index(c)] = i
     return list(groups), regions
 
-# %% ../nbs/13_masking.ipynb #a58758bf
+# %% ../nbs/13_masking.ipynb #9e7cbcf9
+def plural(what): return what + ("es" if what.endswith("ch") else "s")
+
 def select_players(
     names:list, # of everything that can play
     players=None, # None for all, a list of names, or a list of numbers
@@ -117,21 +119,21 @@ def select_players(
 )->list: # their numbers, in order
     "The players that were asked for; raises `ValueError` for none, duplicates, or names that are not there."
     if players is None: return list(range(len(names)))
-    if isinstance(players, str) or not hasattr(players, "__iter__"): raise TypeError(f"players: got {players!r}; it must be None, an int, a list of {what}s, or a list of {what} indices")
+    if isinstance(players, str) or not hasattr(players, "__iter__"): raise TypeError(f"players: got {players!r}; it must be None, an int, a list of {plural(what)}, or a list of {what} indices")
     chosen = []
     for p in players:
         if isinstance(p, Integral) and not isinstance(p, bool):
-            if not 0 <= p < len(names): raise ValueError(f"players: got index {p}; there are the {what}s 0 to {len(names) - 1}")
+            if not 0 <= p < len(names): raise ValueError(f"players: got index {p}; there are the {plural(what)} 0 to {len(names) - 1}")
             if p in chosen: raise ValueError(f"players: got index {p} twice; every player must be another {what}")
             chosen.append(int(p))
         else:
             places = [i for i, name in enumerate(names) if name == p and i not in chosen]
-            if not places: raise ValueError(f"players: got {p!r}, which is not there or named too often; the {what}s are {', '.join(map(str, names))}")
+            if not places: raise ValueError(f"players: got {p!r}, which is not there or named too often; the {plural(what)} are {', '.join(map(str, names))}")
             chosen.append(places[0])
     if not chosen: raise ValueError(f"players: got none; name at least one {what}")
     return sorted(chosen)
 
-# %% ../nbs/13_masking.ipynb #acd51ff4
+# %% ../nbs/13_masking.ipynb #9c24c12b
 def random_players(
     eligible:list, # of bool: who may be drawn
     n:int, # how many
@@ -144,7 +146,7 @@ def random_players(
     draw = torch.randperm(len(able), generator=torch.Generator().manual_seed(seed))[:n]
     return sorted(able[i] for i in draw.tolist())
 
-# %% ../nbs/13_masking.ipynb #75073ae7
+# %% ../nbs/13_masking.ipynb #3938df00
 def keep_regions(
     regions:Tensor, # int64 region map
     chosen:list, # numbers of the regions that play
@@ -154,21 +156,21 @@ def keep_regions(
     number[torch.tensor(chosen)] = torch.arange(len(chosen))
     return number[regions]                                              # -1 finds the last entry, which is never chosen
 
-# %% ../nbs/13_masking.ipynb #140705f5
+# %% ../nbs/13_masking.ipynb #f0cdb725
 STOP_WORDS = frozenset("""a an the this that these those i me my mine myself you your yours yourself he him his himself she her hers herself it its itself
 we us our ours ourselves they them their theirs themselves who whom whose which what and or but nor so if than then as at by for from in into of off on onto
 out over to up upon with within about above across after against along among around before behind below beneath beside between beyond down during near since
 through throughout toward towards under until via while because although though whether is am are was were be been being do does did doing done have has had
 having will would shall should can could may might must there here when where why how just also too very""".split())
 
-# %% ../nbs/13_masking.ipynb #da2110fa
+# %% ../nbs/13_masking.ipynb #325cc99e
 def is_stop_word(
     word:str, # any word
 )->bool:
     "Whether a word belongs to the closed classes (articles, pronouns, prepositions, conjunctions, auxiliaries)."
     return word.lower() in STOP_WORDS
 
-# %% ../nbs/13_masking.ipynb #80be6bee
+# %% ../nbs/13_masking.ipynb #6a6fd9ec
 def mask_regions(
     x:Tensor, # one input, any shape
     masks:Tensor, # bool `(B, n)`, True = present
@@ -180,7 +182,7 @@ def mask_regions(
     present = present.reshape(len(masks), *[1] * (x.ndim - regions.ndim), *regions.shape)
     return torch.where(present.unsqueeze(1) if baseline.ndim > x.ndim else present, x, baseline)
 
-# %% ../nbs/13_masking.ipynb #97e82532
+# %% ../nbs/13_masking.ipynb #2dfb1725
 def mean_embedding(
     embed, # embedding module of a model
 )->Tensor: # `(d,)`, float64
@@ -188,7 +190,7 @@ def mean_embedding(
     weight = next(embed.parameters())
     with torch.inference_mode(): return sum(embed(ids.to(weight.device)).sum(0, dtype=torch.float64) for ids in torch.arange(len(weight)).split(8192)).div(len(weight))
 
-# %% ../nbs/13_masking.ipynb #0965cdaa
+# %% ../nbs/13_masking.ipynb #0d60bbf8
 def one_token(
     tokenizer, # of the model
     text:str, # what should be one token
@@ -199,7 +201,7 @@ def one_token(
     if len(ids) != 1: raise ValueError(f"{name}: got {text!r}, which is {len(ids)} tokens ({', '.join(repr(tokenizer.decode([i])) for i in ids)}); it must be one token")
     return ids[0]
 
-# %% ../nbs/13_masking.ipynb #cb0ce052
+# %% ../nbs/13_masking.ipynb #e4fa1f75
 SPECIAL = ("mask", "pad", "unk", "cls")
 
 def baseline_token(
@@ -212,7 +214,7 @@ def baseline_token(
         raise ValueError(f"baseline: got {baseline!r}, which this tokenizer does not have; its special tokens are {', '.join(map(repr, tokenizer.all_special_tokens)) or 'none'}")
     return found
 
-# %% ../nbs/13_masking.ipynb #126aa2c7
+# %% ../nbs/13_masking.ipynb #d7a1e96d
 @dataclass(eq=False)
 class Baseline:
     "Learned baseline values: what they are, and for which network."
@@ -232,7 +234,7 @@ class Baseline:
 
     def __repr__(self): return f"Baseline of shape {tuple(self.values.shape)} for {self.model}: {self.meta}"
 
-# %% ../nbs/13_masking.ipynb #a9eaba23
+# %% ../nbs/13_masking.ipynb #2aab69f8
 def given_baseline(
     baseline, # a tensor, or a `Baseline`
     shapes:list, # what its shape may be
@@ -247,7 +249,7 @@ def given_baseline(
     if baseline.is_complex() or not baseline.isfinite().all(): raise ValueError("baseline: got a tensor with NaN, infinity or complex numbers; it must be finite")
     return baseline.to(like)
 
-# %% ../nbs/13_masking.ipynb #6bea20d6
+# %% ../nbs/13_masking.ipynb #ba049538
 def text_baseline(
     embed, # embedding module of the model
     tokenizer, # of the model
@@ -262,7 +264,7 @@ def text_baseline(
     if baseline == "zero": return torch.zeros_like(x[0])
     return embed(torch.tensor(baseline_token(tokenizer, baseline), device=x.device)).to(x)
 
-# %% ../nbs/13_masking.ipynb #9836cb7d
+# %% ../nbs/13_masking.ipynb #a517717a
 def blurred(
     x:Tensor, # `(C, H, W)`
 )->Tensor: # same shape
@@ -270,7 +272,7 @@ def blurred(
     from torchvision.transforms.functional import gaussian_blur
     return gaussian_blur(x, [2 * (side // 4) + 1 for side in (x.shape[-1], x.shape[-2])])
 
-# %% ../nbs/13_masking.ipynb #45418544
+# %% ../nbs/13_masking.ipynb #43775919
 def input_baseline(
     x:Tensor, # one input: `(C, H, W)`, `(L, d)` or `(columns,)`
     baseline, # "zero", "mean", "channel_mean", "blur", a tensor, or a `Baseline`
@@ -290,7 +292,7 @@ def input_baseline(
     if baseline == "mean": raise ValueError("data: got None; baseline 'mean' needs the inputs to average, as `data`")
     raise ValueError(f"baseline: got {baseline!r}; it must be 'zero', 'mean' (with data)" + ", 'channel_mean'" * bool(positions) + ", 'blur'" * (x.ndim == 3) + ", a tensor, or a Baseline")
 
-# %% ../nbs/13_masking.ipynb #f6c8ee18
+# %% ../nbs/13_masking.ipynb #570b45c5
 FOREGROUND = 0.1   # of the difference of the patch that differs most
 
 def foreground(
