@@ -21,13 +21,14 @@ def timed(game, **how):
 
 def main():
     model, tokenizer = il.load_lm("smollm2")
+    il.evaluate(il.text_game(model, tokenizer, "Threads and memory are warm after this sentence", players=6), progress=False)
     rows = []
     for name, (text, words) in PROMPTS.items():
         game = il.text_game(model, tokenizer, text, players=list(words))
         tree, fast = timed(game, tree=True)
         plain, slow = timed(game, tree=False, batch_size=64)
         rows.append({"prompt": name, "n": game.n, "tree s": fast, "batches s": slow, "ratio": slow / fast,
-                     "tokens, tree": game.tree.positions(game.tree.rows()), "tokens, batches": 2**game.n * game.tokens,
+                     "tokens, tree": il.cost(game, tree=True).tokens, "tokens, batches": 2**game.n * game.tokens,
                      "largest difference": (tree - plain).abs().max().item()})
         print(rows[-1], flush=True)
     pd.DataFrame(rows).to_csv(Path(__file__).with_suffix(".csv"), index=False, float_format="%.3g")

@@ -6,7 +6,7 @@
 __all__ = ['WITHIN', 'SHEETS', 'WIDE', 'TEMPLATE', 'FILES', 'Explanation', 'explain', 'print_explanation', 'effects', 'as_dict',
            'Panel', 'panels', 'report_html', 'check_out', 'write_report', 'parser', 'main']
 
-# %% ../nbs/22_cli.ipynb #a3e630d0
+# %% ../nbs/22_cli.ipynb #e8e08045
 import argparse, base64, io, json, logging, math, os, platform, sys, tempfile, textwrap, time, traceback, warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-# %% ../nbs/22_cli.ipynb #0332d604
+# %% ../nbs/22_cli.ipynb #4efb0e80
 WITHIN = 0.05       # mean error as a fraction of the range of the outputs, for `needed`
 
 @dataclass(eq=False, repr=False)
@@ -36,7 +36,7 @@ class Explanation:
     @cached_property
     def needed(self): return self.x.how_many(self.v, WITHIN)
 
-# %% ../nbs/22_cli.ipynb #88f9eb2d
+# %% ../nbs/22_cli.ipynb #ccc7ce15
 def _check_request(
     text, # the prompt
     output, # what to explain
@@ -54,7 +54,7 @@ def _check_request(
     get_output(output)
     decompose(torch.zeros(2), noise)
 
-# %% ../nbs/22_cli.ipynb #751aef88
+# %% ../nbs/22_cli.ipynb #db74da74
 def _default_players(
     tokenizer, # of the model
     text:str, # the prompt
@@ -64,28 +64,28 @@ def _default_players(
     if not getattr(tokenizer, "is_fast", False): return None
     return min(10, len(players_of(text, tokenizer(text, return_offsets_mapping=True)["offset_mapping"]))) or None
 
-# %% ../nbs/22_cli.ipynb #ef23917a
+# %% ../nbs/22_cli.ipynb #91a76d4e
 def _duration(
     seconds:float, # any
 )->str:
     "A duration for people: seconds, minutes or hours."
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
-# %% ../nbs/22_cli.ipynb #c8eded24
+# %% ../nbs/22_cli.ipynb #c3d3cf19
 def _estimate(
     game, # `Game`
 )->str:
     "What `evaluate` will take, in one line, from one timed batch."
-    from interlib.games import cost
+    from interlib.evaluation import cost
     c = cost(game)
     return f"{c.passes:,} masked prompts of {game.tokens} tokens: about {_duration(c.seconds)} and {c.memory / 1e9:.1f} GB (each player less halves the time)"
 
-# %% ../nbs/22_cli.ipynb #12253fa4
+# %% ../nbs/22_cli.ipynb #9f21454d
 def _versions()->dict:
     "Versions of what made a result."
     return {"interlib": version("interlib"), "torch": version("torch"), "transformers": version("transformers"), "python": platform.python_version()}
 
-# %% ../nbs/22_cli.ipynb #fa18aed6
+# %% ../nbs/22_cli.ipynb #528dc826
 def _loaded(
     model, # a name for `load_lm`, or a pair `(model, tokenizer)`
     device=None, # where to put a model that is loaded; a GPU if there is one
@@ -101,7 +101,7 @@ def _loaded(
         kind = next(k for k in (TypeError, ValueError, RuntimeError) if isinstance(e, k))
         raise kind(str(e).replace("name: ", "model: ", 1)) from e
 
-# %% ../nbs/22_cli.ipynb #0979e7d1
+# %% ../nbs/22_cli.ipynb #a5a18b7c
 def explain(
     text:str, # the prompt
     model="smollm2", # "smollm2", "gemma3-270m", a folder, a hub name, or a pair `(model, tokenizer)`
@@ -117,7 +117,8 @@ def explain(
     "Masks a prompt in all ways and finds the sparsest AND-OR model of the outputs. Raises `TypeError`, `ValueError` or `RuntimeError` before any long work."
     import torch
     from interlib.decomposition import decompose
-    from interlib.games import evaluate, text_game
+    from interlib.evaluation import evaluate
+    from interlib.games import text_game
     _check_request(text, output, noise, batch_size)
     say = (lambda s: print(f"interlib: {s}", file=sys.stderr)) if progress else lambda s: None
     clock = [time.perf_counter()]
@@ -135,7 +136,7 @@ def explain(
     x.meta = game.meta | {"model": name, "noise": noise, "device": str(game.device), "seconds": seconds, "versions": _versions()}
     return Explanation(x, v, game.words)
 
-# %% ../nbs/22_cli.ipynb #f8bc4d24
+# %% ../nbs/22_cli.ipynb #1cb144be
 def _wording(
     e:Explanation, # any
 )->dict: # target, unit, noise, needed
@@ -148,7 +149,7 @@ def _wording(
     return {"unit": unit, "target": target.strip() or _visible(target), "noise": f"{e.x.meta['noise'] * rise:.3g}",
             "needed": "1,000 interactions do not yet " + within if e.needed is None else f"{e.needed:,} interaction{'s' * (e.needed != 1)} " + within}
 
-# %% ../nbs/22_cli.ipynb #05875870
+# %% ../nbs/22_cli.ipynb #12c8253b
 def _rows(
     frame, # interactions as `primitives` and `to_frame` give them
     names:list, # of the players
@@ -157,7 +158,7 @@ def _rows(
     from interlib.plots import _signed
     return [(_signed(r.effect), r.kind.upper(), f" {'∧' if r.kind == 'and' else '∨'} ".join(names[i] for i in r.members)) for r in frame.itertuples()]
 
-# %% ../nbs/22_cli.ipynb #2b929006
+# %% ../nbs/22_cli.ipynb #98852331
 def print_explanation(
     e:Explanation, # any
     top:int=10, # interactions to show
@@ -177,7 +178,7 @@ def print_explanation(
     say("lower bound", f"{about.lower_bound:.6g}, gap {about.gap:.1e}: no AND-OR model that matches as well has a smaller sum than the bound")
     say("seconds    ", ", ".join(f"{k} {s:.1f}" for k, s in meta["seconds"].items()))
 
-# %% ../nbs/22_cli.ipynb #1b6fe174
+# %% ../nbs/22_cli.ipynb #3a9b1e2f
 def effects(
     e:Explanation, # any
 ): # DataFrame: kind, order, effect, salient, members (player numbers), words
@@ -188,7 +189,7 @@ def effects(
     frame["words"] = [[e.names[i] for i in m] for m in frame.members]
     return frame[["kind", "order", "effect", "salient", "members", "words"]]
 
-# %% ../nbs/22_cli.ipynb #8d8c1fee
+# %% ../nbs/22_cli.ipynb #569829aa
 def as_dict(
     e:Explanation, # any
 )->dict: # anything JSON can hold
@@ -198,11 +199,11 @@ def as_dict(
             "needed": {"interactions": e.needed, "mean_error_over_range": WITHIN}, "objective": about.objective, "lower_bound": about.lower_bound, "gap": about.gap,
             "solver": about.solver, "constant": e.x.and_[0].item(), "interactions": effects(e).to_dict("records")}
 
-# %% ../nbs/22_cli.ipynb #d515fd5c
+# %% ../nbs/22_cli.ipynb #9095d93a
 SHEETS = {"light": {"paper": "#ffffff", "ink": "#1c2127"}, "dark": {"paper": "#111417", "ink": "#e6e9ec"}}
 WIDE = 4.6      # inches, of every figure
 
-# %% ../nbs/22_cli.ipynb #136a8d5d
+# %% ../nbs/22_cli.ipynb #40122ae4
 def _sheet_style(
     sheet:str, # "light" or "dark"
 )->dict: # matplotlib's parameters
@@ -212,14 +213,14 @@ def _sheet_style(
             **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], ink),
             "svg.fonttype": "path", "svg.hashsalt": "interlib", "font.family": _fonts(), "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8}
 
-# %% ../nbs/22_cli.ipynb #188038ee
+# %% ../nbs/22_cli.ipynb #5db84d53
 def _fonts()->list: # of font families
     "matplotlib's own font, and what this machine has for Chinese, Japanese and Korean."
     from matplotlib.font_manager import fontManager
     known = {f.name for f in fontManager.ttflist}
     return ["DejaVu Sans", *sorted(n for n in known if n.startswith(("Noto Sans CJK", "WenQuanYi", "Hiragino Sans", "Microsoft YaHei", "Arial Unicode")))[:3]]
 
-# %% ../nbs/22_cli.ipynb #bb9a0102
+# %% ../nbs/22_cli.ipynb #62b4523c
 def _heavy(
     artist, # a line or a collection of matplotlib
 )->bool:
@@ -227,7 +228,7 @@ def _heavy(
     paths = artist.get_paths() if hasattr(artist, "get_paths") else [artist.get_path()]
     return sum(len(p.vertices) for p in paths) > 500
 
-# %% ../nbs/22_cli.ipynb #a8e54457
+# %% ../nbs/22_cli.ipynb #27804b3a
 def _svg(
     draw, # function that draws on an `ax`
     height:float, # inches
@@ -246,7 +247,7 @@ def _svg(
         fig.savefig(out := io.StringIO(), format="svg", dpi=220, metadata={"Date": None, "Creator": None})
     return out.getvalue()
 
-# %% ../nbs/22_cli.ipynb #aec2ced1
+# %% ../nbs/22_cli.ipynb #49c210c8
 @dataclass(frozen=True)
 class Panel:
     "A figure of the report."
@@ -260,7 +261,7 @@ class Panel:
         "The figure as an address that needs no file."
         return "data:image/svg+xml;base64," + base64.b64encode(_svg(self.draw, self.height, sheet, self.full).encode()).decode()
 
-# %% ../nbs/22_cli.ipynb #efe39458
+# %% ../nbs/22_cli.ipynb #b1a079f3
 def _sentence_panel(
     e:Explanation, # any
 )->Panel:
@@ -274,7 +275,7 @@ def _sentence_panel(
     return Panel("What each word is worth", "The prompt, its words shaded by their Shapley values. The largest are " + ", ".join(f"{w} {_signed(p)}" for p, w in first) + ".",
                  lambda ax: plot_text(e.sentence, values, what="Shapley value", unit=unit, ax=ax), (2.1 * 11 * lines + 44) / 72, full=True)
 
-# %% ../nbs/22_cli.ipynb #e02f03d9
+# %% ../nbs/22_cli.ipynb #c70b179d
 def _bars_panel(
     e:Explanation, # any
     top:int=15, # bars at most
@@ -286,7 +287,7 @@ def _bars_panel(
     return Panel("The strongest interactions", "Bars of the strongest interactions: " + "; ".join(f"{kind} {words} {effect}" for effect, kind, words in _rows(p.head(5), e.names)) + ".",
                  lambda ax: plot_interactions(p.effect.tolist(), labels, p.kind.tolist(), unit=unit, ax=ax), 1 + .5 * len(p))
 
-# %% ../nbs/22_cli.ipynb #5b5c61df
+# %% ../nbs/22_cli.ipynb #dfe92f22
 def _strongest(
     x, # `Interactions`
     k:int, # how many to keep
@@ -299,7 +300,7 @@ def _strongest(
     for r in x.primitives(k=k).itertuples(): (keep.and_ if r.kind == "and" else keep.or_)[sum(1 << i for i in r.members)] = r.effect
     return keep
 
-# %% ../nbs/22_cli.ipynb #0efbc117
+# %% ../nbs/22_cli.ipynb #c96bdde3
 def _matching_panel(
     e:Explanation, # any
 )->Panel:
@@ -311,14 +312,14 @@ def _matching_panel(
     return Panel("Do they reproduce the network?", f"Real and predicted outputs on all {len(e.v):,} masked prompts. The largest error of all interactions together is {e.x.matching_error(e.v).max():.3g}.",
                  lambda ax: plot_matching(e.v, curves, tau=tau, unit=words["unit"], ax=ax), 3.3)
 
-# %% ../nbs/22_cli.ipynb #d5deff4c
+# %% ../nbs/22_cli.ipynb #97689115
 def _two_lines(
     ax, # matplotlib Axes with a legend
 ):
     "Breaks long entries of the legend."
     for entry in ax.get_legend().get_texts(): entry.set_text(entry.get_text().replace(", ", "\n", 1))
 
-# %% ../nbs/22_cli.ipynb #640f0264
+# %% ../nbs/22_cli.ipynb #59c034bc
 def _strengths_panel(
     e:Explanation, # any
 )->Panel:
@@ -332,7 +333,7 @@ def _strengths_panel(
     return Panel("Are they sparse?", f"Interaction strengths in descending order. {counts[1]:,} AND-OR interactions are above the threshold, but {counts[0]:,} of AND interactions alone.",
                  lambda ax: _two_lines(plot_strengths(curves, tau=tau or None, unit=_wording(e)["unit"], ax=ax)), 3.5)
 
-# %% ../nbs/22_cli.ipynb #e536c1a4
+# %% ../nbs/22_cli.ipynb #3348ca28
 def panels(
     e:Explanation, # any
 )->tuple: # two lists of `Panel`: the answer, and the evidence for it
@@ -340,7 +341,7 @@ def panels(
     constant = (e.v == e.v[0]).all()
     return [_sentence_panel(e), *([_bars_panel(e)] if len(e.salient) else [])], [_matching_panel(e), *([] if constant else [_strengths_panel(e)])]
 
-# %% ../nbs/22_cli.ipynb #41bf9c79
+# %% ../nbs/22_cli.ipynb #e29abdf3
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -425,7 +426,7 @@ The <b>gap</b>, {{ gap }} of the sum, is how far from the sparsest it can be at 
 </html>
 """
 
-# %% ../nbs/22_cli.ipynb #b29ce413
+# %% ../nbs/22_cli.ipynb #c5771b85
 def _facts(
     e:Explanation, # any
 )->list: # of `(name, value)`
@@ -435,7 +436,7 @@ def _facts(
     return [(f"{unit}, whole prompt", _signed(e.v[-1].item())), (f"{unit}, all players masked", _signed(e.v[0].item())), ("players, of all words", f"{e.x.n} of {len(e.words)}"),
             ("interactions for 5 % mean error", "over 1,000" if e.needed is None else f"{e.needed:,}"), ("gap to the proved bound", f"{e.x.solution.gap:.1e}")]
 
-# %% ../nbs/22_cli.ipynb #99a19dea
+# %% ../nbs/22_cli.ipynb #2ac1155c
 def _provenance(
     e:Explanation, # any
 )->list: # of `(name, value)`
@@ -445,7 +446,7 @@ def _provenance(
             ("players", ", ".join(e.names)), ("solver", f"{e.x.solution.solver}, {e.x.solution.iterations} iterations"), ("device", m["device"]),
             ("seconds", ", ".join(f"{k} {s:.1f}" for k, s in m["seconds"].items())), ("versions", ", ".join(f"{k} {s}" for k, s in m["versions"].items())), ("written", time.strftime("%Y-%m-%d"))]
 
-# %% ../nbs/22_cli.ipynb #ffd40c0d
+# %% ../nbs/22_cli.ipynb #d77f3031
 def report_html(
     e:Explanation, # any
     top:int=30, # interactions in the table
@@ -461,12 +462,12 @@ def report_html(
         constant=_signed(e.x.and_[0].item()), objective=f"{about.objective:.6g}", bound=f"{about.lower_bound:.6g}", gap=f"{about.gap:.1e}",
         facts=_facts(e), answer=answer, evidence=evidence, rows=_rows(e.salient.head(top), e.names), caption=caption, provenance=_provenance(e), sheets=SHEETS, up=POSITIVE, down=NEGATIVE)
 
-# %% ../nbs/22_cli.ipynb #8833e144
+# %% ../nbs/22_cli.ipynb #ca771185
 FILES = {"report.html": lambda e, path: path.write_text(report_html(e), encoding="utf-8"),
          "interactions.safetensors": lambda e, path: e.x.save(path),
          "interactions.csv": lambda e, path: effects(e).assign(members=lambda f: f.members.map(lambda m: " ".join(map(str, m))), words=lambda f: f.words.map(" ".join)).to_csv(path, index=False)}
 
-# %% ../nbs/22_cli.ipynb #654ab97a
+# %% ../nbs/22_cli.ipynb #3e92f6d8
 def check_out(
     out, # folder for the files
 )->Path: # the folder
@@ -479,7 +480,7 @@ def check_out(
     if taken := [name for name in FILES if (out/name).is_dir()]: raise OSError(f"out: got {str(out)!r}, where {taken[0]} is a folder; it must be a file or not there")
     return out
 
-# %% ../nbs/22_cli.ipynb #f0bf1bed
+# %% ../nbs/22_cli.ipynb #3fe67228
 def write_report(
     e:Explanation, # any
     out, # folder, made if it is not there
@@ -491,20 +492,20 @@ def write_report(
         with atomic_path(out/name) as path: write(e, path)
     return [out/name for name in FILES]
 
-# %% ../nbs/22_cli.ipynb #10c2309d
+# %% ../nbs/22_cli.ipynb #8886cc62
 def _player_list(
     typed:str, # "10", "pull,ground" or "pull ground"
 ): # an int or a list of str
     "What `--players` means."
     return int(typed) if typed.strip().lstrip("+-").isdecimal() else typed.replace(",", " ").split()
 
-# %% ../nbs/22_cli.ipynb #6f5a5eec
+# %% ../nbs/22_cli.ipynb #b333c296
 class _Parser(argparse.ArgumentParser):
     "argparse, but errors are raised, to be reported like all others."
     def __init__(self, **kwargs): super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs)
     def error(self, message): raise ValueError(f"{message} (see {self.prog} --help)")
 
-# %% ../nbs/22_cli.ipynb #99771173
+# %% ../nbs/22_cli.ipynb #d047168d
 def parser()->_Parser:
     "The command line."
     top = _Parser(prog="interlib", description="Explains trained networks exactly, by their sparsest AND-OR interactions.",
@@ -534,7 +535,7 @@ def parser()->_Parser:
     p.add_argument("--debug", action="store_true", help="show where an error comes from")
     return top
 
-# %% ../nbs/22_cli.ipynb #b027fda6
+# %% ../nbs/22_cli.ipynb #63ab62d1
 @contextmanager
 def _hushed():
     "Transformers and the hub neither log nor warn."
@@ -549,7 +550,7 @@ def _hushed():
     finally:
         for l, (handlers, propagate) in zip(loggers, before): l.handlers, l.propagate = handlers, propagate
 
-# %% ../nbs/22_cli.ipynb #2cdf1fa2
+# %% ../nbs/22_cli.ipynb #a577e6fb
 def _run_explain(
     args, # what `parser` makes of the command line
 )->int: # exit code
@@ -565,7 +566,7 @@ def _run_explain(
         print("written    ", ", ".join(map(str, paths)), flush=True)
     return 0
 
-# %% ../nbs/22_cli.ipynb #1e9285c5
+# %% ../nbs/22_cli.ipynb #9598ae89
 def _failed(
     error:BaseException, # what was raised
     debug:bool=False, # show the traceback
@@ -579,7 +580,7 @@ def _failed(
     print("interlib: error:", " ".join((str(error) if known else f"{type(error).__name__}: {error}").split()), file=sys.stderr)
     return 2 if isinstance(error, (ValueError, TypeError)) else 1
 
-# %% ../nbs/22_cli.ipynb #e5b1654c
+# %% ../nbs/22_cli.ipynb #444d3c49
 def main(
     argv:list=None, # arguments; those of the process by default
 )->int: # exit code

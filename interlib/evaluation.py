@@ -7,7 +7,7 @@ __all__ = ['TOGETHER', 'joined', 'branching_cache', 'PrefixTree', 'prefix_tree',
            'in_subtrees', 'agree', 'tree_works', 'precision', 'compiled', 'flat', 'table_key', 'stored_table',
            'check_how', 'way_through', 'fill_table', 'evaluate', 'peak_memory', 'Cost', 'cost']
 
-# %% ../nbs/15_evaluation.ipynb #1ad43eae
+# %% ../nbs/15_evaluation.ipynb #1e4d211a
 import hashlib
 import inspect
 import json
@@ -29,7 +29,7 @@ from .games import Game, as_game, borrowed, next_token_logits
 from .masking import mask_regions
 from .models import fingerprint
 
-# %% ../nbs/15_evaluation.ipynb #5407c676
+# %% ../nbs/15_evaluation.ipynb #6aeb9cbe
 def joined(
     before:Tensor, # keys or values of the prefix `(b, heads, L, d)`
     after:Tensor, # of the next tokens `(B, heads, l, d)`, where `B` is a multiple of `b`
@@ -40,7 +40,7 @@ def joined(
     out[:, :, before.shape[2]:] = after
     return out
 
-# %% ../nbs/15_evaluation.ipynb #787c6a0c
+# %% ../nbs/15_evaluation.ipynb #4446e8cc
 def branching_cache(
     config, # of the model
 ):
@@ -56,7 +56,7 @@ def branching_cache(
     cache.layers = [BranchingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
 
-# %% ../nbs/15_evaluation.ipynb #0fb3ca37
+# %% ../nbs/15_evaluation.ipynb #04183ea5
 TOGETHER = 128   # so many tokens cost hardly more than one, since the weights are read anyway
 
 @dataclass(eq=False)
@@ -70,7 +70,7 @@ class PrefixTree:
         self.starts = dict(sorted(first.items(), key=lambda item: item[1]))     # first position by player, in the order of the prompt
         self.n = len(first)
 
-# %% ../nbs/15_evaluation.ipynb #ec51ba05
+# %% ../nbs/15_evaluation.ipynb #ffeee1b7
 @patch
 def rows(
     self:PrefixTree,
@@ -79,7 +79,7 @@ def rows(
     "How many rows fit."
     return 2**max(0, min(self.n, (bytes // self.row_bytes).bit_length() - 1))
 
-# %% ../nbs/15_evaluation.ipynb #5bb46295
+# %% ../nbs/15_evaluation.ipynb #8a31a94a
 @patch
 def plan(
     self:PrefixTree,
@@ -91,7 +91,7 @@ def plan(
     small = max(k for k, (_, end, rows) in enumerate(parts) if k == 0 or end * rows <= TOGETHER)
     return [(0, *parts[small][1:]), *parts[small + 1:]]
 
-# %% ../nbs/15_evaluation.ipynb #dc0b2061
+# %% ../nbs/15_evaluation.ipynb #b9bf006a
 @patch
 def leaves(
     self:PrefixTree,
@@ -103,7 +103,7 @@ def leaves(
     for i in order[len(fixed):]: c = torch.stack([c, c + (1 << i)], 1).flatten()
     return c
 
-# %% ../nbs/15_evaluation.ipynb #f8172c5f
+# %% ../nbs/15_evaluation.ipynb #0c40a06e
 @patch
 def run(
     self:PrefixTree,
@@ -123,7 +123,7 @@ def run(
         self.row_bytes = 2 * state // len(z) + 8 * z.shape[1]
         return torch.cat([m.value(some) for some in z.split(128)])
 
-# %% ../nbs/15_evaluation.ipynb #8f4e66e1
+# %% ../nbs/15_evaluation.ipynb #5997e364
 @patch
 def subtrees(
     self:PrefixTree,
@@ -133,7 +133,7 @@ def subtrees(
     d = max(0, self.n - (rows.bit_length() - 1))
     return bits(torch.arange(2**d), d).tolist()
 
-# %% ../nbs/15_evaluation.ipynb #fc03745b
+# %% ../nbs/15_evaluation.ipynb #06763a9d
 @patch
 def positions(
     self:PrefixTree,
@@ -143,7 +143,7 @@ def positions(
     some = self.subtrees(rows)
     return len(some) * sum((end - start) * rows for start, end, rows in self.plan(len(some[0])))
 
-# %% ../nbs/15_evaluation.ipynb #b908ad3f
+# %% ../nbs/15_evaluation.ipynb #26374e7a
 def prefix_tree(
     game:Game, # any
 ): # `PrefixTree`, or None
@@ -152,14 +152,14 @@ def prefix_tree(
     causal = m is not None and m.logits is next_token_logits and "past_key_values" in inspect.signature(m.model.forward).parameters
     return PrefixTree(m) if causal else None
 
-# %% ../nbs/15_evaluation.ipynb #28d99abc
+# %% ../nbs/15_evaluation.ipynb #e4b9abfa
 def out_of_memory(
     error, # an exception
 )->bool:
     "Whether torch ran out of memory, on a GPU or on the CPU."
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error)
 
-# %% ../nbs/15_evaluation.ipynb #09db18fe
+# %% ../nbs/15_evaluation.ipynb #875d1aaf
 def check_outputs(
     got:Tensor, # what a game returned for these coalitions
     coalitions:Tensor, # int64 `(B,)`
@@ -176,7 +176,7 @@ def check_outputs(
         raise ValueError(f"game: its output is {got[tuple(bad[0])].item()} for coalition {c}, with {[p for i, p in enumerate(players) if c >> i & 1]} present; all outputs must be finite")
     return got
 
-# %% ../nbs/15_evaluation.ipynb #1856a269
+# %% ../nbs/15_evaluation.ipynb #52a94d38
 def in_batches(
     game:Game,
     size:int, # coalitions at a time
@@ -185,7 +185,7 @@ def in_batches(
     "Yields `(coalitions, outputs)` for all that is not done."
     for c in (~done).nonzero().squeeze(1).split(size): yield c, game(bits(c, game.n))
 
-# %% ../nbs/15_evaluation.ipynb #44fcd3da
+# %% ../nbs/15_evaluation.ipynb #7fd8d223
 def in_subtrees(
     tree:PrefixTree,
     game:Game, # whose tree it is
@@ -197,7 +197,7 @@ def in_subtrees(
         c = tree.leaves(fixed)
         if not done[c].all(): yield c, tree.run(fixed)
 
-# %% ../nbs/15_evaluation.ipynb #6e125d75
+# %% ../nbs/15_evaluation.ipynb #6536d6cf
 def agree(
     a:Tensor, # outputs
     b:Tensor, # the same, found in another way
@@ -207,7 +207,7 @@ def agree(
     rounding = max(1e-4, 8 * torch.finfo(dtype).eps)
     return bool((a - b).abs().max() <= 0.02 * (a.max() - a.min()) + rounding * a.abs().max())
 
-# %% ../nbs/15_evaluation.ipynb #9b1f49eb
+# %% ../nbs/15_evaluation.ipynb #0732fd50
 def tree_works(
     tree:PrefixTree,
     game:Game, # whose tree it is
@@ -227,7 +227,7 @@ def tree_works(
     warnings.warn(f"the prefix tree does not work for this model ({reason}); plain batches are used")
     return False
 
-# %% ../nbs/15_evaluation.ipynb #893cff80
+# %% ../nbs/15_evaluation.ipynb #096ee925
 def precision(
     device, # of the game
     autocast, # None, torch.bfloat16 or torch.float16
@@ -237,7 +237,7 @@ def precision(
     if autocast not in (torch.bfloat16, torch.float16): raise ValueError(f"autocast: got {autocast!r}; it must be None, torch.bfloat16 or torch.float16")
     return torch.autocast(torch.device(device).type, autocast)
 
-# %% ../nbs/15_evaluation.ipynb #e588ec2b
+# %% ../nbs/15_evaluation.ipynb #fef29b38
 def compiled(
     game:Game, # of a torch network
 )->Game:
@@ -247,7 +247,7 @@ def compiled(
     own = replace(game.masked, model=torch.compile(game.masked.model))
     return replace(game, fn=own.outputs, masked=own)
 
-# %% ../nbs/15_evaluation.ipynb #dfd56253
+# %% ../nbs/15_evaluation.ipynb #c0b120a8
 def flat(
     tree, # dicts of tensors, nested
     name="",
@@ -255,7 +255,7 @@ def flat(
     "All tensors of nested dicts."
     return {name: tree} if isinstance(tree, Tensor) else {k: t for key, sub in tree.items() for k, t in flat(sub, f"{name}.{key}").items()}
 
-# %% ../nbs/15_evaluation.ipynb #b277ae7d
+# %% ../nbs/15_evaluation.ipynb #6dfb23be
 def table_key(
     game:Game,
     autocast=None, # precision, which changes the numbers
@@ -272,7 +272,7 @@ def table_key(
     about = [1, key, list(map(str, game.players)), {k: v for k, v in game.meta.items() if k != "model"}, str(autocast), digest(tensors)]
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
 
-# %% ../nbs/15_evaluation.ipynb #6baff068
+# %% ../nbs/15_evaluation.ipynb #ebe54f3e
 def stored_table(
     game:Game,
     path, # where the table may be
@@ -290,7 +290,7 @@ def stored_table(
         problem = f"the stored table in {path} is not what the game says now"
     warnings.warn(f"cache: {problem}; the table is computed again")
 
-# %% ../nbs/15_evaluation.ipynb #67fae2db
+# %% ../nbs/15_evaluation.ipynb #3f5ad125
 def check_how(
     batch_size, # as for `evaluate`
     tree, # as for `evaluate`
@@ -311,7 +311,7 @@ def way_through(
     if own is not None and tree_works(own, game, dtype): return partial(in_subtrees, own), own.rows() if batch_size == "auto" else batch_size, own
     return in_batches, game.batch if batch_size == "auto" else batch_size, None
 
-# %% ../nbs/15_evaluation.ipynb #c846aac7
+# %% ../nbs/15_evaluation.ipynb #992b4b97
 def fill_table(
     game:Game,
     way, # function `(game, size, done)`
@@ -335,7 +335,7 @@ def fill_table(
                 size //= 2
     return table
 
-# %% ../nbs/15_evaluation.ipynb #7a904868
+# %% ../nbs/15_evaluation.ipynb #047a5014
 def evaluate(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     batch_size="auto", # coalitions at a time; "auto": what suits the game, what fits into 2 GB for a tree
@@ -361,7 +361,7 @@ def evaluate(
     if path: save_tensors(path, {"v": v}, "interlib.table", players=list(map(str, game.players)), meta=json.loads(json.dumps(game.meta, default=str)))
     return v
 
-# %% ../nbs/15_evaluation.ipynb #18f3811a
+# %% ../nbs/15_evaluation.ipynb #545e3f39
 @contextmanager
 def peak_memory(
     device="cpu", # whose memory
@@ -382,7 +382,7 @@ def peak_memory(
         if gpu: got["bytes"] = torch.cuda.max_memory_allocated(device) - start
         else: done.set(); thread.join()
 
-# %% ../nbs/15_evaluation.ipynb #e2c6e98e
+# %% ../nbs/15_evaluation.ipynb #f2481f11
 @dataclass(frozen=True)
 class Cost:
     "What `evaluate` will take."
@@ -391,7 +391,7 @@ class Cost:
     seconds:float # from one timed batch or subtree
     memory:int # bytes above those in use: the peak of that batch, scaled to a full one, and the table
 
-# %% ../nbs/15_evaluation.ipynb #d3592e85
+# %% ../nbs/15_evaluation.ipynb #a8594fb3
 def cost(
     game, # `Game`, or any function on bool coalitions
     batch_size="auto", # as for `evaluate`

@@ -10,11 +10,12 @@ __all__ = ['borrowed', 'place_of', 'Game', 'as_game', 'Masked', 'logits_of', 're
            'repeated', 'layer_reader', 'to_model', 'feature_baseline', 'feature_game', 'predictor', 'table_rows',
            'tabular_game']
 
-# %% ../nbs/14_games.ipynb #ecc82f08
+# %% ../nbs/14_games.ipynb #b7d22352
 import inspect
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from .masking import (Baseline, column_regions, foreground, given_baseline, grid
                               mask_regions, one_token, players_of, plural, random_players, region_map, select_players, text_baseline)
 from .values import check_logits, for_targets, get_output
 
-# %% ../nbs/14_games.ipynb #b3fad5e3
+# %% ../nbs/14_games.ipynb #ca06ea63
 @contextmanager
 def borrowed(
     model, # torch module
@@ -38,7 +39,7 @@ def borrowed(
     finally:
         for m, training in modes: m.training = training
 
-# %% ../nbs/14_games.ipynb #f593092e
+# %% ../nbs/14_games.ipynb #f99928c4
 def place_of(
     module, # torch module
 )->tuple: # device and dtype for its inputs
@@ -48,7 +49,7 @@ def place_of(
     device = next((h.execution_device for h in hooks if getattr(h, "execution_device", None) is not None), weight.device)
     return torch.device(device), weight.dtype
 
-# %% ../nbs/14_games.ipynb #4479e064
+# %% ../nbs/14_games.ipynb #e834211f
 @dataclass(eq=False)
 class Game:
     "Coalitions in, outputs out: `game(masks)` maps bool `(B, n)` to float `(B,)`, or `(B, targets)`."
@@ -69,12 +70,13 @@ class Game:
     def __call__(self, masks):
         "Outputs of these coalitions; raises `ValueError` for masks of another shape or type."
         asked = torch.as_tensor(masks)
+        if asked.ndim == 1: asked = asked[None]                         # as shapiq asks for a single coalition
         if asked.dtype != torch.bool or asked.ndim != 2 or asked.shape[1] != self.n:
             raise ValueError(f"masks: got {asked.dtype} of shape {tuple(asked.shape)}; it must be bool of shape (B, {self.n})")
         out = self.fn(asked.to(self.device))
         return out if isinstance(masks, Tensor) else out.double().cpu().numpy()
 
-# %% ../nbs/14_games.ipynb #db81cabd
+# %% ../nbs/14_games.ipynb #9bbd4b61
 def as_game(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     n:int=None, # number of players, where the function does not say (`n` or `n_players`)
@@ -89,7 +91,7 @@ def as_game(
     fn = (lambda m: torch.as_tensor(game(m.numpy()))) if hasattr(game, "n_players") else lambda m: torch.as_tensor(game(m))
     return Game(fn, getattr(game, "players", None) or list(range(check_n(known))))
 
-# %% ../nbs/14_games.ipynb #723b3a69
+# %% ../nbs/14_games.ipynb #0d8fb154
 @dataclass(eq=False)
 class Masked:
     "A network and the one sample that it is asked about."
@@ -113,7 +115,7 @@ class Masked:
         "Outputs of bool `(B, n)`; the model is borrowed, without gradients."
         with borrowed(self.model) if isinstance(self.model, torch.nn.Module) else nullcontext(): return self(masks)
 
-# %% ../nbs/14_games.ipynb #a83307c4
+# %% ../nbs/14_games.ipynb #30aa0db9
 def logits_of(
     answer, # what a model returned
 )->Tensor: # `(batch, classes)`, float32 at least; one column for a single number each
@@ -124,7 +126,7 @@ def logits_of(
     check_logits(found, 0)
     return found.float() if found.dtype in (torch.float16, torch.bfloat16) else found
 
-# %% ../nbs/14_games.ipynb #6917ba59
+# %% ../nbs/14_games.ipynb #ae6a1339
 @contextmanager
 def readable(
     name:str, # the argument that the sample came in
@@ -137,7 +139,7 @@ def readable(
 
 def _what(x): return f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
 
-# %% ../nbs/14_games.ipynb #c204742c
+# %% ../nbs/14_games.ipynb #f05ad3b0
 def class_target(
     target, # None, a class number, or a class name
     logits:Tensor, # `(1, classes)` of the sample
@@ -149,11 +151,11 @@ def class_target(
     if isinstance(target, str):
         if target not in names: raise ValueError(f"{name}: got {target!r}; the classes are {', '.join(map(repr, names)) or 'known by number only'}")
         return list(names).index(target)
-    if isinstance(target, bool) or not isinstance(target, (int, np.integer)): raise TypeError(f"{name}: got a {type(target).__name__}; it must be None, a class number or a class name")
+    if isinstance(target, bool) or not isinstance(target, Integral): raise TypeError(f"{name}: got a {type(target).__name__}; it must be None, a class number or a class name")
     check_logits(logits, target, name)
     return int(target)
 
-# %% ../nbs/14_games.ipynb #30776d18
+# %% ../nbs/14_games.ipynb #9502d4d4
 def question(
     target, # as the user gave it; a list for several
     output, # name or function
@@ -168,7 +170,7 @@ def question(
     goal = [find(t, "target") for t in target] if isinstance(target, (list, tuple)) else find(target, "target")
     return goal, for_targets(value, goal)
 
-# %% ../nbs/14_games.ipynb #a100feb9
+# %% ../nbs/14_games.ipynb #d0b9e2e7
 def check_count(
     n:int, # how many players are asked for
     available:int, # how many there are
@@ -177,7 +179,7 @@ def check_count(
     "Raises `ValueError` if there are not that many, or none is asked for."
     if not 1 <= n <= available: raise ValueError(f"players: got {n}; there are {available} {plural(what)}, so it must be from 1 to {available}")
 
-# %% ../nbs/14_games.ipynb #b8ba5736
+# %% ../nbs/14_games.ipynb #0799df41
 def strongest_players(
     game:Game, # with everything that can play as players
     n:int, # how many to choose
@@ -189,7 +191,7 @@ def strongest_players(
     effect = (out[0] - out[1:]).abs().sum(1).tolist()
     return sorted(sorted(range(game.n), key=lambda i: (is_stop_word(str(game.players[i])), -effect[i]))[:n])
 
-# %% ../nbs/14_games.ipynb #6b293af7
+# %% ../nbs/14_games.ipynb #266d583d
 def network_game(
     masked:Masked, # with everything that can play as its regions
     names:list, # of the regions
@@ -211,7 +213,7 @@ def network_game(
     if choose == "random": return game_of(random_players(eligible(), players, seed, f"eligible {plural(what)}"))
     return game_of(strongest_players(game_of(list(range(len(names)))), players))
 
-# %% ../nbs/14_games.ipynb #7fc87c2d
+# %% ../nbs/14_games.ipynb #09cc1089
 def model_name(
     model, # torch module, or any predictor
 )->str:
@@ -219,7 +221,7 @@ def model_name(
     name = str(getattr(getattr(model, "config", None), "_name_or_path", "") or getattr(model, "__name__", type(model).__name__))
     return Path(name).name if Path(name).is_dir() else name
 
-# %% ../nbs/14_games.ipynb #306c8559
+# %% ../nbs/14_games.ipynb #e587e864
 def next_token_logits(
     model, # causal language model
     embeddings:Tensor, # `(B, L, d)`
@@ -229,7 +231,7 @@ def next_token_logits(
     last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
     return model(inputs_embeds=embeddings, **{"use_cache": False, **given}, **last).logits[:, -1].float()
 
-# %% ../nbs/14_games.ipynb #6b84f46a
+# %% ../nbs/14_games.ipynb #2c65fca5
 def sentence_logits(
     model, # sequence classifier of transformers
     embeddings:Tensor, # `(B, L, d)`
@@ -238,7 +240,7 @@ def sentence_logits(
     "Logits of the classes, for embedded sentences of equal length."
     return logits_of(model(inputs_embeds=embeddings, **{k: t.expand(len(embeddings), -1) for k, t in given.items()}))
 
-# %% ../nbs/14_games.ipynb #49fc6d24
+# %% ../nbs/14_games.ipynb #61021a60
 def reader_of(
     model, # of transformers
     x:Tensor, # embedded text `(1, L, d)`
@@ -252,7 +254,7 @@ def reader_of(
     if dims == 3 and getattr(model, "can_generate", lambda: True)(): return next_token_logits, {}, answer[:, -1].float()
     raise ValueError(f"model: {type(model).__name__} returns {'logits ' + str(tuple(answer.shape)) if dims else 'no logits'}; it must be a causal language model or a sequence classifier")
 
-# %% ../nbs/14_games.ipynb #31d1c04e
+# %% ../nbs/14_games.ipynb #e5965198
 def text_target(
     tokenizer, # of the model
     text:str, # the prompt
@@ -265,7 +267,7 @@ def text_target(
     space = " " if target[:1].isalnum() and text and not text[-1:].isspace() else ""
     return one_token(tokenizer, space + target, name)
 
-# %% ../nbs/14_games.ipynb #91e13fda
+# %% ../nbs/14_games.ipynb #13c2ffb5
 def chat_prompt(
     tokenizer, # with a chat template
     text:str, # what the user says
@@ -279,7 +281,7 @@ def chat_prompt(
     if text not in prompt: raise ValueError(f"text: the chat template changes it, and it is no longer in the prompt {prompt!r}")
     return prompt, prompt.rindex(text)
 
-# %% ../nbs/14_games.ipynb #072f0581
+# %% ../nbs/14_games.ipynb #769257c3
 def text_game(
     model, # causal language model or sequence classifier of transformers
     tokenizer, # its fast tokenizer
@@ -305,7 +307,7 @@ def text_game(
     if not available: raise ValueError(f"text: got {text!r}; it must have at least one word")
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest and len(tokens["input_ids"]) > longest: raise ValueError(f"text: it has {len(tokens['input_ids'])} tokens; the model reads {longest} at most")
-    embed, (device, dtype) = model.get_input_embeddings(), place_of(model)
+    embed, device = model.get_input_embeddings(), place_of(model)[0]
     given = {k: torch.tensor([tokens[k]], device=device) for k in ("attention_mask", "token_type_ids") if k in tokens}
     with borrowed(model):
         x = embed(torch.tensor(tokens["input_ids"], device=device))
@@ -325,12 +327,12 @@ def text_game(
     game.words = [(p.name, number.get(k)) for k, p in enumerate(available)]
     return game
 
-# %% ../nbs/14_games.ipynb #8d961dd0
+# %% ../nbs/14_games.ipynb #51618df0
 def output_name(output): return output if isinstance(output, str) else getattr(output, "__name__", type(output).__name__)
 
 def baseline_name(baseline): return baseline if isinstance(baseline, str) else "tensor" if isinstance(baseline, Tensor) else type(baseline).__name__
 
-# %% ../nbs/14_games.ipynb #c8a1ba13
+# %% ../nbs/14_games.ipynb #50c24e7c
 def regions_of(
     height:int, # of the image or feature map
     width:int, # of the image or feature map
@@ -341,7 +343,7 @@ def regions_of(
     "Cells of a grid, or of a label map where one is given."
     return grid_regions(height, width, grid, border) if regions is None else label_regions(regions, (height, width))
 
-# %% ../nbs/14_games.ipynb #b4fe4c48
+# %% ../nbs/14_games.ipynb #164e4d1e
 def image_game(
     model, # torch module, images `(B, C, H, W)` to logits `(B, classes)`
     image:Tensor, # `(C, H, W)`, as the model wants it
@@ -367,7 +369,7 @@ def image_game(
     return classifier_game(Masked(model, x, labels.to(device), fill, lambda model, images: logits_of(model(images)), None), z, names, players, target, output, rival, choose, seed,
                            dict(baseline=baseline_name(baseline)), "patch", 64 if device.type == "cpu" else 512)
 
-# %% ../nbs/14_games.ipynb #121684a5
+# %% ../nbs/14_games.ipynb #859f8cb1
 def classifier_game(
     masked:Masked, # without its `value` yet
     z:Tensor, # logits of the sample `(1, classes)`
@@ -389,7 +391,7 @@ def classifier_game(
     if eligible is None: eligible = lambda: foreground(masked.x, masked.regions, masked.fill if masked.fill.ndim <= masked.x.ndim else masked.fill.mean(0))
     return network_game(replace(masked, value=value), names, players, choose, seed, eligible, what, meta=meta, batch=batch)
 
-# %% ../nbs/14_games.ipynb #bde1e2ae
+# %% ../nbs/14_games.ipynb #d684d1f2
 def layer_of(
     model, # torch module
     layer:str, # its name in `model.named_modules()`, e.g. `"layer1"` or `"bert.encoder.layer.0"`
@@ -399,7 +401,7 @@ def layer_of(
     if not isinstance(layer, str) or layer not in known: raise ValueError(f"layer: got {layer!r}; it must be one of {', '.join(map(repr, known[:40]))}{', ...' if len(known) > 40 else ''}")
     return model.get_submodule(layer)
 
-# %% ../nbs/14_games.ipynb #e9840f4f
+# %% ../nbs/14_games.ipynb #57bd72dc
 def first_tensor(
     answer, # what a layer returned: a tensor, or a tuple that begins with one
     other=None, # a tensor to put in its place
@@ -409,7 +411,7 @@ def first_tensor(
     if not isinstance(answer, tuple) or not isinstance(answer[0], Tensor): raise ValueError(f"layer: it returns a {type(answer).__name__}; it must return a tensor, or a tuple that begins with one")
     return answer[0] if other is None else (other, *answer[1:])
 
-# %% ../nbs/14_games.ipynb #65c6953a
+# %% ../nbs/14_games.ipynb #daa5e152
 @contextmanager
 def hooked(
     model, # torch module
@@ -421,7 +423,7 @@ def hooked(
     try: yield
     finally: handle.remove()
 
-# %% ../nbs/14_games.ipynb #c9c8a588
+# %% ../nbs/14_games.ipynb #c7411a69
 def ask(
     model, # torch module
     inputs, # a tensor, or a dict of tensors
@@ -429,7 +431,7 @@ def ask(
     "The model called with a tensor, or with named tensors."
     return model(**inputs) if isinstance(inputs, dict) else model(inputs)
 
-# %% ../nbs/14_games.ipynb #5672b800
+# %% ../nbs/14_games.ipynb #da80761a
 def layer_output(
     model, # torch module
     layer:str, # name of a submodule
@@ -441,7 +443,7 @@ def layer_output(
     if len(seen) != 1: raise ValueError(f"layer: {layer!r} is called {len(seen)} times in one pass; it must be called once")
     return seen[0], z
 
-# %% ../nbs/14_games.ipynb #d609733c
+# %% ../nbs/14_games.ipynb #f6c1d2e5
 def from_layer(
     model, # torch module
     features:Tensor, # `(B, ...)`, in place of the layer's output
@@ -451,7 +453,7 @@ def from_layer(
     "Logits of the network with these features after the layer."
     with hooked(model, layer, lambda answer: first_tensor(answer, features)): return logits_of(ask(model, inputs))
 
-# %% ../nbs/14_games.ipynb #a8e4003d
+# %% ../nbs/14_games.ipynb #b56baa50
 def repeated(
     inputs, # of one sample: a tensor, or a dict of tensors
     times:int,
@@ -459,7 +461,7 @@ def repeated(
     "One sample as a batch of copies, without copying."
     return {k: repeated(t, times) for k, t in inputs.items()} if isinstance(inputs, dict) else inputs.expand(times, *inputs.shape[1:])
 
-# %% ../nbs/14_games.ipynb #e9bd9995
+# %% ../nbs/14_games.ipynb #adce795d
 def layer_reader(
     model, # torch module
     layer:str, # name of a submodule
@@ -479,7 +481,7 @@ def layer_reader(
     if not same: warnings.warn(f"the layers below {layer!r} cannot run once for all features ({reason}); the whole network runs for each")
     return layers_above if same else all_layers
 
-# %% ../nbs/14_games.ipynb #79845dda
+# %% ../nbs/14_games.ipynb #17d9a720
 def to_model(
     inputs, # a tensor or a dict of tensors, or a text
     tokenizer, # for a text
@@ -494,7 +496,7 @@ def to_model(
     if not isinstance(inputs, Tensor): raise TypeError(f"inputs: got a {type(inputs).__name__}; it must be a tensor, a dict of tensors, or a text with its tokenizer")
     return inputs.detach().to(device, dtype if inputs.is_floating_point() else None)
 
-# %% ../nbs/14_games.ipynb #0a8b8ce8
+# %% ../nbs/14_games.ipynb #f75b577c
 def feature_baseline(
     model, # torch module
     layer:str, # name of a submodule
@@ -512,7 +514,7 @@ def feature_baseline(
         return total / count
     return input_baseline(x, baseline, sum(f.sum(0) for f in seen)[None] / len(data), model_name(model))
 
-# %% ../nbs/14_games.ipynb #aa4c728f
+# %% ../nbs/14_games.ipynb #29992f64
 def feature_game(
     model, # torch module whose answer is logits `(B, classes)`
     inputs, # of one sample: a tensor with a batch axis of one, a dict of such tensors, or a text (with `tokenizer`)
@@ -538,7 +540,7 @@ def feature_game(
     text, inputs = inputs if isinstance(inputs, str) else None, to_model(inputs, tokenizer, device, dtype)
     with readable("inputs", inputs): feature, z = layer_output(model, layer, inputs)
     if len(feature) != 1 or not 2 <= feature.ndim <= 4: raise ValueError(f"layer: {layer!r} returns features of shape {tuple(feature.shape)}; it must be (1, C, h, w), (1, L, d) or (1, d)")
-    x, name = feature[0], model_name(model)
+    x = feature[0]
     if x.ndim == 3: names, labels = regions_of(*x.shape[1:], grid, border, regions)
     elif regions is not None: names, labels = label_regions(regions, tuple(x.shape[:1]))
     elif text is None: names, labels = [f"{'unit' if x.ndim == 1 else 'token'} {i}" for i in range(len(x))], torch.arange(len(x))
@@ -556,7 +558,7 @@ def feature_game(
         game.words = [(w, number.get(k)) for k, w in enumerate(names)]
     return game
 
-# %% ../nbs/14_games.ipynb #87022eb6
+# %% ../nbs/14_games.ipynb #2841d712
 def predictor(
     predict, # torch module, scikit-learn estimator or its `predict_proba`, or a function on arrays `(B, columns)`
     names:list, # of the columns
@@ -576,18 +578,18 @@ def predictor(
         return logits_of(answer.double().log() if proba else answer.double())
     return read, "log_odds" if proba else "logit"
 
-# %% ../nbs/14_games.ipynb #d1ecd5ea
+# %% ../nbs/14_games.ipynb #3758c402
 def table_rows(
     rows, # tensor, array, Series or DataFrame
     name:str, # the argument it came in, for the message
 )->tuple: # float64 tensor, and the names of the columns or None
     "Numbers and column names; raises `TypeError` for anything that is not numbers."
     columns = getattr(rows, "columns", None) if getattr(rows, "columns", None) is not None else getattr(rows, "index", None)
-    try: numbers = torch.as_tensor(rows.to_numpy(dtype="float64") if hasattr(rows, "to_numpy") else rows).double()
+    try: numbers = torch.as_tensor(rows.to_numpy(dtype="float64", copy=True) if hasattr(rows, "to_numpy") else rows).double()
     except (TypeError, ValueError, RuntimeError) as e: raise TypeError(f"{name}: got a {type(rows).__name__} ({str(e).splitlines()[0]}); it must be numbers") from e
     return numbers, [str(c) for c in columns] if columns is not None and not callable(columns) else None
 
-# %% ../nbs/14_games.ipynb #03645c32
+# %% ../nbs/14_games.ipynb #8fb6ec83
 def tabular_game(
     predict, # torch module, scikit-learn estimator or its `predict_proba`, or a function on arrays `(B, columns)`
     row, # `(columns,)`: tensor, array, or Series (whose names are used)

@@ -8,7 +8,7 @@ __all__ = ['STOP_WORDS', 'SPECIAL', 'FOREGROUND', 'Word', 'words', 'Player', 'pl
            'is_stop_word', 'mask_regions', 'mean_embedding', 'one_token', 'baseline_token', 'Baseline',
            'given_baseline', 'text_baseline', 'blurred', 'input_baseline', 'foreground']
 
-# %% ../nbs/13_masking.ipynb #b9e4ced3
+# %% ../nbs/13_masking.ipynb #ec43a1d9
 import re
 from numbers import Integral
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .files import load_tensors, save_tensors
 
-# %% ../nbs/13_masking.ipynb #5fa748f3
+# %% ../nbs/13_masking.ipynb #5679c2ec
 @dataclass(frozen=True)
 class Word:
     "A span of a text."
@@ -26,22 +26,22 @@ class Word:
     start:int # first character
     end:int # after the last character
 
-# %% ../nbs/13_masking.ipynb #2346a3e0
+# %% ../nbs/13_masking.ipynb #31481a40
 def words(
     text:str, # any text
 )->list: # of `Word`, in order
     "The words of a text: letters and digits, with `'`, `-` and `.` inside."
     return [Word(m.group(), *m.span()) for m in re.finditer(r"\w+(?:['’.\-]\w+)*", text)]
 
-# %% ../nbs/13_masking.ipynb #4c349493
+# %% ../nbs/13_masking.ipynb #1c4ee706
 @dataclass(frozen=True)
 class Player:
     "A word (or words) and the positions of its tokens."
-    name:str # the text that is masked
+    name:str # the text that is masked: its tokens, without blanks around them
     positions:tuple # of its tokens
     index:int # number of its first word in the text
 
-# %% ../nbs/13_masking.ipynb #c89d289c
+# %% ../nbs/13_masking.ipynb #39c47ed7
 def players_of(
     text:str, # any text
     offsets:list, # `(start, end)` in characters for every token, as a fast tokenizer reports them
@@ -50,11 +50,12 @@ def players_of(
     found = []
     for k, w in enumerate(words(text)):
         own = {t for t, (a, b) in enumerate(offsets) if a < w.end and b > w.start}
-        if found and own & found[-1][1]: w0, before, k0 = found.pop(); found.append((Word(text[w0.start:w.end], w0.start, w.end), before | own, k0))
-        elif own: found.append((w, own, k))
-    return [Player(w.text, tuple(sorted(own)), k) for w, own, k in found]
+        if found and own & found[-1][0]: found[-1] = (found[-1][0] | own, found[-1][1])
+        elif own: found.append((own, k))
+    span = lambda own: text[max(0, min(offsets[t][0] for t in own)):max(offsets[t][1] for t in own)].strip()
+    return [Player(span(own), tuple(sorted(own)), k) for own, k in found]
 
-# %% ../nbs/13_masking.ipynb #669fea9a
+# %% ../nbs/13_masking.ipynb #966dd415
 def region_map(
     players:list, # of `Player`
     length:int, # number of tokens
@@ -64,7 +65,7 @@ def region_map(
     for i, p in enumerate(players): regions[list(p.positions)] = i
     return regions
 
-# %% ../nbs/13_masking.ipynb #70e2850c
+# %% ../nbs/13_masking.ipynb #7f7476cb
 def grid_regions(
     height:int, # of the image or feature map
     width:int, # of the image or feature map
@@ -80,7 +81,7 @@ def grid_regions(
     inside = (row >= 0)[:, None] & (row < cells[0])[:, None] & (column >= 0) & (column < cells[1])
     return [f"r{i}c{j}" for i in range(cells[0]) for j in range(cells[1])], torch.where(inside, row[:, None] * cells[1] + column, -1)
 
-# %% ../nbs/13_masking.ipynb #8969646f
+# %% ../nbs/13_masking.ipynb #c143bf0c
 def label_regions(
     labels, # int array or tensor, a label for every position; negative for background
     shape:tuple, # of the positions
@@ -93,7 +94,7 @@ def label_regions(
     if not len(found): raise ValueError("regions: got no label of 0 or more; there must be at least one region")
     return [f"region {k}" for k in found.tolist()], torch.where(labels >= 0, torch.searchsorted(found, labels), -1)
 
-# %% ../nbs/13_masking.ipynb #69d78f9c
+# %% ../nbs/13_masking.ipynb #8c976179
 def column_regions(
     columns:list, # names
     groups:dict=None, # name of a player to a list of columns; columns that are not named are background
@@ -109,7 +110,7 @@ def column_regions(
             regions[columns.index(c)] = i
     return list(groups), regions
 
-# %% ../nbs/13_masking.ipynb #9e7cbcf9
+# %% ../nbs/13_masking.ipynb #774a13fd
 def plural(what): return what + ("es" if what.endswith("ch") else "s")
 
 def select_players(
@@ -133,7 +134,7 @@ def select_players(
     if not chosen: raise ValueError(f"players: got none; name at least one {what}")
     return sorted(chosen)
 
-# %% ../nbs/13_masking.ipynb #9c24c12b
+# %% ../nbs/13_masking.ipynb #7337b91a
 def random_players(
     eligible:list, # of bool: who may be drawn
     n:int, # how many
@@ -146,7 +147,7 @@ def random_players(
     draw = torch.randperm(len(able), generator=torch.Generator().manual_seed(seed))[:n]
     return sorted(able[i] for i in draw.tolist())
 
-# %% ../nbs/13_masking.ipynb #3938df00
+# %% ../nbs/13_masking.ipynb #983eba87
 def keep_regions(
     regions:Tensor, # int64 region map
     chosen:list, # numbers of the regions that play
@@ -156,21 +157,21 @@ def keep_regions(
     number[torch.tensor(chosen)] = torch.arange(len(chosen))
     return number[regions]                                              # -1 finds the last entry, which is never chosen
 
-# %% ../nbs/13_masking.ipynb #f0cdb725
+# %% ../nbs/13_masking.ipynb #4697ecda
 STOP_WORDS = frozenset("""a an the this that these those i me my mine myself you your yours yourself he him his himself she her hers herself it its itself
 we us our ours ourselves they them their theirs themselves who whom whose which what and or but nor so if than then as at by for from in into of off on onto
 out over to up upon with within about above across after against along among around before behind below beneath beside between beyond down during near since
 through throughout toward towards under until via while because although though whether is am are was were be been being do does did doing done have has had
 having will would shall should can could may might must there here when where why how just also too very""".split())
 
-# %% ../nbs/13_masking.ipynb #325cc99e
+# %% ../nbs/13_masking.ipynb #caff0706
 def is_stop_word(
     word:str, # any word
 )->bool:
     "Whether a word belongs to the closed classes (articles, pronouns, prepositions, conjunctions, auxiliaries)."
     return word.lower() in STOP_WORDS
 
-# %% ../nbs/13_masking.ipynb #6a6fd9ec
+# %% ../nbs/13_masking.ipynb #e7bfacaa
 def mask_regions(
     x:Tensor, # one input, any shape
     masks:Tensor, # bool `(B, n)`, True = present
@@ -182,15 +183,16 @@ def mask_regions(
     present = present.reshape(len(masks), *[1] * (x.ndim - regions.ndim), *regions.shape)
     return torch.where(present.unsqueeze(1) if baseline.ndim > x.ndim else present, x, baseline)
 
-# %% ../nbs/13_masking.ipynb #2dfb1725
+# %% ../nbs/13_masking.ipynb #04f1e5e9
 def mean_embedding(
     embed, # embedding module of a model
+    device="cpu", # where it wants its inputs
 )->Tensor: # `(d,)`, float64
     "The average over all tokens of what the module returns (Gemma's scales its weights), in blocks of bounded memory."
-    weight = next(embed.parameters())
-    with torch.inference_mode(): return sum(embed(ids.to(weight.device)).sum(0, dtype=torch.float64) for ids in torch.arange(len(weight)).split(8192)).div(len(weight))
+    tokens = len(next(embed.parameters()))
+    with torch.inference_mode(): return sum(embed(ids.to(device)).sum(0, dtype=torch.float64) for ids in torch.arange(tokens).split(8192)).div(tokens)
 
-# %% ../nbs/13_masking.ipynb #0d60bbf8
+# %% ../nbs/13_masking.ipynb #9b1d773e
 def one_token(
     tokenizer, # of the model
     text:str, # what should be one token
@@ -201,7 +203,7 @@ def one_token(
     if len(ids) != 1: raise ValueError(f"{name}: got {text!r}, which is {len(ids)} tokens ({', '.join(repr(tokenizer.decode([i])) for i in ids)}); it must be one token")
     return ids[0]
 
-# %% ../nbs/13_masking.ipynb #e4fa1f75
+# %% ../nbs/13_masking.ipynb #7f96a61d
 SPECIAL = ("mask", "pad", "unk", "cls")
 
 def baseline_token(
@@ -214,7 +216,7 @@ def baseline_token(
         raise ValueError(f"baseline: got {baseline!r}, which this tokenizer does not have; its special tokens are {', '.join(map(repr, tokenizer.all_special_tokens)) or 'none'}")
     return found
 
-# %% ../nbs/13_masking.ipynb #d7a1e96d
+# %% ../nbs/13_masking.ipynb #4e826b81
 @dataclass(eq=False)
 class Baseline:
     "Learned baseline values: what they are, and for which network."
@@ -234,7 +236,7 @@ class Baseline:
 
     def __repr__(self): return f"Baseline of shape {tuple(self.values.shape)} for {self.model}: {self.meta}"
 
-# %% ../nbs/13_masking.ipynb #2aab69f8
+# %% ../nbs/13_masking.ipynb #e23aab86
 def given_baseline(
     baseline, # a tensor, or a `Baseline`
     shapes:list, # what its shape may be
@@ -249,7 +251,7 @@ def given_baseline(
     if baseline.is_complex() or not baseline.isfinite().all(): raise ValueError("baseline: got a tensor with NaN, infinity or complex numbers; it must be finite")
     return baseline.to(like)
 
-# %% ../nbs/13_masking.ipynb #ba049538
+# %% ../nbs/13_masking.ipynb #7ecb6966
 def text_baseline(
     embed, # embedding module of the model
     tokenizer, # of the model
@@ -260,11 +262,11 @@ def text_baseline(
     "The embedding that takes the place of a masked token; raises `ValueError` for a wrong shape or an unknown token."
     if isinstance(baseline, (Tensor, Baseline)): return given_baseline(baseline, [tuple(x.shape[1:]), tuple(x.shape)], x, model)
     if not isinstance(baseline, str): raise TypeError(f"baseline: got a {type(baseline).__name__}; it must be 'mean', 'zero', {', '.join(map(repr, SPECIAL))}, a token, a tensor, or a Baseline")
-    if baseline == "mean": return mean_embedding(embed).to(x)
+    if baseline == "mean": return mean_embedding(embed, x.device).to(x)
     if baseline == "zero": return torch.zeros_like(x[0])
     return embed(torch.tensor(baseline_token(tokenizer, baseline), device=x.device)).to(x)
 
-# %% ../nbs/13_masking.ipynb #a517717a
+# %% ../nbs/13_masking.ipynb #7ceee5e5
 def blurred(
     x:Tensor, # `(C, H, W)`
 )->Tensor: # same shape
@@ -272,7 +274,7 @@ def blurred(
     from torchvision.transforms.functional import gaussian_blur
     return gaussian_blur(x, [2 * (side // 4) + 1 for side in (x.shape[-1], x.shape[-2])])
 
-# %% ../nbs/13_masking.ipynb #43775919
+# %% ../nbs/13_masking.ipynb #48697917
 def input_baseline(
     x:Tensor, # one input: `(C, H, W)`, `(L, d)` or `(columns,)`
     baseline, # "zero", "mean", "channel_mean", "blur", a tensor, or a `Baseline`
@@ -292,7 +294,7 @@ def input_baseline(
     if baseline == "mean": raise ValueError("data: got None; baseline 'mean' needs the inputs to average, as `data`")
     raise ValueError(f"baseline: got {baseline!r}; it must be 'zero', 'mean' (with data)" + ", 'channel_mean'" * bool(positions) + ", 'blur'" * (x.ndim == 3) + ", a tensor, or a Baseline")
 
-# %% ../nbs/13_masking.ipynb #570b45c5
+# %% ../nbs/13_masking.ipynb #66d0226a
 FOREGROUND = 0.1   # of the difference of the patch that differs most
 
 def foreground(

@@ -15,6 +15,6 @@ def tiny_lm():
     t.train_from_iterator(["A red apple falls to the ground because of the pull of gravity"] * 3, trainers.BpeTrainer(vocab_size=300, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=t)
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=128)).eval()
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=512)).eval()
     for p in model.parameters(): p.data.mul_(8)                          # random weights of the usual size make a model that ignores its input
     return model, tokenizer
