@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel, PreTrainedTokenizerFast
 
 import interlib as il
-from interlib import cli, games, models as il_models
+from interlib import cli, evaluation, models as il_models
 from interlib.cli import FILES, Explanation, as_dict, effects, explain, main, print_explanation, report_html, write_report
 
 TEXT = "a red apple <script>alert(1)</script> falls & falls"
@@ -215,7 +215,7 @@ def test_debug(run):
 
 
 def test_failures_are_one_line(run, monkeypatch):
-    def fail(error): monkeypatch.setattr(games, "evaluate", lambda *a, **k: (_ for _ in ()).throw(error))
+    def fail(error): monkeypatch.setattr(evaluation, "evaluate", lambda *a, **k: (_ for _ in ()).throw(error))
     fail(RuntimeError("first\nsecond"))
     assert run("--quiet") == (1, "", "interlib: error: first second\n")
     fail(KeyError("odd"))
@@ -225,7 +225,7 @@ def test_failures_are_one_line(run, monkeypatch):
 
 
 def test_interrupt(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(games, "evaluate", lambda *a, **k: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(evaluation, "evaluate", lambda *a, **k: signal.raise_signal(signal.SIGINT))
     code, out, err = run("--quiet")
     assert (code, out, err.strip()) == (130, "", "interlib: interrupted") and os.listdir(tmp_path) == []
 
@@ -242,11 +242,11 @@ def test_interrupt_while_writing(explained, tmp_path, monkeypatch):
 def test_progress_and_estimate(run, monkeypatch):
     code, out, err = run("--players", 3)
     assert code == 0 and "masked samples" in err and "masked prompts of" not in err
-    monkeypatch.setattr(games, "evaluate", lambda *a, **k: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(evaluation, "evaluate", lambda *a, **k: signal.raise_signal(signal.SIGINT))
     text = "a red apple falls to the ground because of the pull of gravity"
     assert re.search(r"interlib: 2,048 masked prompts of 13 tokens: about \d+ s and \d", run("--players", 11, text=text)[2])
     assert "masked prompts" not in run("--players", 11, "--quiet", text=text)[2]
-    monkeypatch.setattr(games, "cost", lambda game: games.Cost(2048, 1, 8000., 10**9))
+    monkeypatch.setattr(evaluation, "cost", lambda game: evaluation.Cost(2048, 1, 8000., 10**9))
     assert "about 2.2 h and 1.0 GB" in run("--players", 11, text=text)[2]
 
 
