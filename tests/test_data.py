@@ -200,10 +200,10 @@ def test_cub(tmp_path):
     top, birds = tmp_path/"CUB_200_2011", ["001.Albatross/a_1.jpg", "001.Albatross/a_2.jpg", "002.Wren/w_1.jpg", "002.Wren/w_2.jpg"]
     for b in birds:
         image = Image.new("RGB", (100, 80), (0, 0, 0))
-        image.paste((255, 255, 255), (20, 10, 60, 50))                                                 # the bird
+        image.paste((255, 255, 255), (16, 8, 56, 48))                                                 # the bird
         (top/"images"/b).parent.mkdir(parents=True, exist_ok=True)
         image.save(top/"images"/b, quality=100, subsampling=0)
-    for f, values in (("images", birds), ("image_class_labels", [1, 1, 2, 2]), ("train_test_split", [0, 1, 1, 0]), ("bounding_boxes", ["20.0 10.0 40.0 40.0", "0.0 0.0 100.0 80.0"]*2)):
+    for f, values in (("images", birds), ("image_class_labels", [1, 1, 2, 2]), ("train_test_split", [0, 1, 1, 0]), ("bounding_boxes", ["16.0 8.0 40.0 40.0", "0.0 0.0 100.0 80.0"]*2)):
         (top/f"{f}.txt").write_text("".join(f"{i} {v}\n" for i, v in enumerate(values, 1)))
     s = cub(tmp_path, size=16, progress=False)
     assert s.train_x.shape == (2, 3, 16, 16) and s.train_y.tolist() == [0, 1] and s.test_y.tolist() == [0, 1] and s.classes == ("001.Albatross", "002.Wren")

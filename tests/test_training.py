@@ -26,7 +26,7 @@ def mlp(seed=0):
     with training.seeded(seed): return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
 
 
-def fit(model=None, split=None, **kw): return train(model or mlp(), split or blobs(), **{"epochs": 3, "batch_size": 16, "progress": False, **kw})
+def fit(model=None, split=None, **kw): return train(mlp() if model is None else model, blobs() if split is None else split, **{"epochs": 3, "batch_size": 16, "progress": False, **kw})
 
 
 @pytest.fixture(scope="module")
