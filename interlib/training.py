@@ -8,7 +8,7 @@ __all__ = ['OPTIMIZERS', 'RECIPES', 'Texts', 'samples', 'logits', 'random_batche
            'is_finished', 'check_number', 'check_training', 'check_outputs', 'run_epochs', 'train', 'run_kept',
            'digit3', 'trained']
 
-# %% ../nbs/15_training.ipynb #b9924d09
+# %% ../nbs/15_training.ipynb #c41b30a1
 import hashlib, json, math, os
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from .data import DataSplit, cache_dir, digits, movie_reviews, one_against_rest
 from .models import check_count, fingerprint, load_encoder, resnet, seeded, vgg
 
-# %% ../nbs/15_training.ipynb #b56b6479
+# %% ../nbs/15_training.ipynb #efd5a40f
 class Texts:
     "Texts as tokens: `self[i]` is the batch of the indices `i`, a dict of int64 tensors `(len(i), longest)`."
     def __init__(self,
@@ -42,7 +42,7 @@ class Texts:
     def __getitem__(self, i:Tensor):
         return {name: pad_sequence([column[j] for j in i.tolist()], batch_first=True, padding_value=self.pad.get(name, 0)) for name, column in self.columns.items()}
 
-# %% ../nbs/15_training.ipynb #d41bd5a5
+# %% ../nbs/15_training.ipynb #caa9c3e0
 def samples(
     x, # a float32 tensor or a list of strings
     model, # who is going to read them
@@ -51,9 +51,9 @@ def samples(
     "The samples in a form of which `[i]` is a batch; `TypeError` for texts without a tokenizer."
     if isinstance(x, Tensor): return x
     if tokenizer is None: raise TypeError("tokenizer: got None; the samples are texts, so it must be the model's tokenizer")
-    return Texts(x, tokenizer, getattr(model.config, "max_position_embeddings", 512))
+    return Texts(x, tokenizer, getattr(getattr(model, "config", None), "max_position_embeddings", 512))
 
-# %% ../nbs/15_training.ipynb #d20c532d
+# %% ../nbs/15_training.ipynb #856340f1
 def logits(
     model, # a classifier
     batch, # a tensor, or a dict of tensors
@@ -63,7 +63,7 @@ def logits(
     out = model(**{k: t.to(device) for k, t in batch.items()}) if isinstance(batch, dict) else model(batch.to(device))
     return getattr(out, "logits", out)
 
-# %% ../nbs/15_training.ipynb #b88cea52
+# %% ../nbs/15_training.ipynb #af719197
 def random_batches(
     n:int, # number of samples
     size:int, # of a batch, at most
@@ -76,7 +76,7 @@ def random_batches(
     batches = [b for i in pieces(order, 50*size) for b in pieces(i[lengths[i].argsort(stable=True)], size)]
     return [batches[j] for j in torch.randperm(len(batches), generator=generator)]
 
-# %% ../nbs/15_training.ipynb #5a77e77d
+# %% ../nbs/15_training.ipynb #0e46127d
 @torch.no_grad()
 def measure(
     model, # a classifier; left in evaluation mode
@@ -95,7 +95,7 @@ def measure(
         if bar is not None: bar.update(len(i))
     return losses, right/len(y)
 
-# %% ../nbs/15_training.ipynb #6fa9a7b0
+# %% ../nbs/15_training.ipynb #c39c6c57
 def warm_cosine(
     step:int, # from 0
     steps:int, # in all
@@ -104,7 +104,7 @@ def warm_cosine(
     warm = max(1, steps//10)
     return (step + 1)/warm if step < warm else (1 + math.cos(math.pi*(step - warm)/max(1, steps - warm)))/2
 
-# %% ../nbs/15_training.ipynb #27709e2c
+# %% ../nbs/15_training.ipynb #d7cd802a
 def shifted(
     model, # a classifier
     batch, # a tensor, or a dict of tensors
@@ -114,7 +114,7 @@ def shifted(
     if not isinstance(batch, dict): return batch.to(shift.device) + shift
     return {**{k: t for k, t in batch.items() if k != "input_ids"}, "inputs_embeds": model.get_input_embeddings()(batch["input_ids"].to(shift.device)) + shift}
 
-# %% ../nbs/15_training.ipynb #cbb99ca3
+# %% ../nbs/15_training.ipynb #cac846e7
 def attack(
     model, # a classifier
     batch, # a tensor, or a dict of tensors
@@ -132,7 +132,7 @@ def attack(
     gradient, = torch.autograd.grad(loss, start)
     return inside((start.detach() + eps*gradient.sign()).clamp(-eps, eps))
 
-# %% ../nbs/15_training.ipynb #59c80691
+# %% ../nbs/15_training.ipynb #eb97d480
 def value_range(
     x, # a tensor `(N, C, ...)`, or `Texts`
 )->dict: # `low` and `high`, `(1, C, 1, ...)`; empty for texts
@@ -141,7 +141,7 @@ def value_range(
     rest = [d for d in range(x.ndim) if d != 1]
     return dict(low=x.amin(rest, keepdim=True), high=x.amax(rest, keepdim=True))
 
-# %% ../nbs/15_training.ipynb #17be2d9a
+# %% ../nbs/15_training.ipynb #03e523ca
 def training_mode(
     model, # a torch module
 )->None:
@@ -151,7 +151,7 @@ def training_mode(
         own = list(m.parameters(recurse=False))
         if own and not any(p.requires_grad for p in own): m.eval()
 
-# %% ../nbs/15_training.ipynb #08bcf09d
+# %% ../nbs/15_training.ipynb #f4072cd8
 def train_epoch(
     model, # a classifier
     x, # a tensor, or `Texts`
@@ -173,7 +173,7 @@ def train_epoch(
         optimizer.zero_grad(); loss.backward(); optimizer.step(); schedule.step()
         if bar is not None: bar.update(len(i))
 
-# %% ../nbs/15_training.ipynb #dcf11fce
+# %% ../nbs/15_training.ipynb #a893805f
 @dataclass(eq=False, repr=False)
 class Training:
     "Losses and accuracies at epoch 0, before the first step, and after each of the `E` epochs, all in evaluation mode."
@@ -188,9 +188,9 @@ class Training:
         return len(self.accuracy) - 1
 
     def __repr__(self):
-        return f"{self.epochs} epochs: accuracy {self.accuracy[-1, 0]:.3f} on {self.sample_losses.shape[1]} training and {self.accuracy[-1, 1]:.3f} on {self.test_sample_losses.shape[1]} test samples"
+        return f"{self.epochs} epoch{'s'*(self.epochs > 1)}: accuracy {self.accuracy[-1, 0]:.3f} on {self.sample_losses.shape[1]} training and {self.accuracy[-1, 1]:.3f} on {self.test_sample_losses.shape[1]} test samples"
 
-# %% ../nbs/15_training.ipynb #197b6701
+# %% ../nbs/15_training.ipynb #f8d72473
 @patch(as_prop=True)
 def curves(
     self:Training,
@@ -200,7 +200,7 @@ def curves(
     loss = torch.stack([self.sample_losses.double().mean(1), self.test_sample_losses.double().mean(1)], 1)
     return pd.DataFrame([dict(epoch=e, part=part, loss=loss[e, p].item(), accuracy=self.accuracy[e, p].item()) for e in range(self.epochs + 1) for p, part in enumerate(("train", "test"))])
 
-# %% ../nbs/15_training.ipynb #3d5d6b49
+# %% ../nbs/15_training.ipynb #aa1a9c9c
 def save_tensors(
     tensors:dict, # name -> tensor
     path, # of the safetensors file
@@ -211,7 +211,7 @@ def save_tensors(
     save_file({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}, part)
     os.replace(part, path)
 
-# %% ../nbs/15_training.ipynb #b39968b6
+# %% ../nbs/15_training.ipynb #ed858058
 def load_tensors(
     path, # of a safetensors file
 )->dict: # name -> tensor
@@ -221,7 +221,7 @@ def load_tensors(
     try: return load_file(path)
     except (OSError, SafetensorError) as e: raise RuntimeError(f"{Path(path).name} in {Path(path).parent} is damaged or missing ({e}); delete the folder and train again") from e
 
-# %% ../nbs/15_training.ipynb #82db1534
+# %% ../nbs/15_training.ipynb #78748a56
 @patch
 def load(
     self:Training,
@@ -234,7 +234,7 @@ def load(
     model.load_state_dict(load_tensors(self.folder/f"epoch-{epoch:03}.safetensors"))
     return model.eval()
 
-# %% ../nbs/15_training.ipynb #e47362a6
+# %% ../nbs/15_training.ipynb #fc0f1717
 def data_digest(
     *parts, # tensors, or `Texts`
 )->str: # sha256 as 64 hexadecimal digits
@@ -245,7 +245,7 @@ def data_digest(
             digest.update(f"{t.dtype} {tuple(t.shape)}".encode() + t.contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
-# %% ../nbs/15_training.ipynb #280a1f1c
+# %% ../nbs/15_training.ipynb #014a3ee0
 def is_finished(
     folder:Path, # of a training
     settings:dict, # of the training that is wanted
@@ -258,13 +258,13 @@ def is_finished(
     if other: raise ValueError(f"folder: got {str(folder)!r}, which holds a training with {', '.join(other)}; give another folder, or delete this one")
     return (folder/"losses.safetensors").exists()
 
-# %% ../nbs/15_training.ipynb #6c4d1821
+# %% ../nbs/15_training.ipynb #78488077
 OPTIMIZERS = {
     "sgd": lambda p, lr, momentum, weight_decay: torch.optim.SGD(p, lr, momentum, weight_decay=weight_decay),
     "adamw": lambda p, lr, momentum, weight_decay: torch.optim.AdamW(p, lr, weight_decay=weight_decay),
 }
 
-# %% ../nbs/15_training.ipynb #2463ec87
+# %% ../nbs/15_training.ipynb #829d9fa0
 def check_number(
     name:str, # of the argument
     value, # as given
@@ -276,9 +276,9 @@ def check_number(
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not (low <= value < high) or value == low and not closed:
         raise ValueError(f"{name}: got {value!r}; it must be a number {'from' if closed else 'above'} {low}{'' if high == math.inf else f' and below {high}'}")
 
-# %% ../nbs/15_training.ipynb #231061f6
+# %% ../nbs/15_training.ipynb #74efe0af
 def check_training(
-    model, split, epochs, optimizer, lr, batch_size, momentum, weight_decay, adversarial, # of `train`
+    model, split, epochs, optimizer, lr, batch_size, momentum, weight_decay, seed, adversarial, # of `train`
 )->None:
     "Refuses arguments of `train` that cannot work, naming them."
     if not isinstance(split, DataSplit): raise TypeError(f"split: got {type(split).__name__}; it must be a DataSplit, such as digits()")
@@ -286,12 +286,13 @@ def check_training(
     if optimizer not in OPTIMIZERS: raise ValueError(f"optimizer: got {optimizer!r}; it must be one of {', '.join(map(repr, OPTIMIZERS))}")
     check_count("epochs", epochs)
     check_count("batch_size", batch_size, 2)
+    check_count("seed", seed, 0)
     check_number("lr", lr, 0, closed=False)
     check_number("momentum", momentum, 0, 1)
     check_number("weight_decay", weight_decay, 0)
     if adversarial is not None: check_number("adversarial", adversarial, 0, closed=False)
 
-# %% ../nbs/15_training.ipynb #e315829f
+# %% ../nbs/15_training.ipynb #9583a1f5
 def check_outputs(
     model, # a classifier
     x, # samples
@@ -302,7 +303,7 @@ def check_outputs(
     with torch.no_grad(): shape = tuple(logits(model, x[torch.tensor([0, 0])]).shape)
     if shape != (2, classes): raise ValueError(f"model: gives outputs of shape {shape} for 2 samples; they must be (2, {classes}), as split has {classes} classes")
 
-# %% ../nbs/15_training.ipynb #8764d38d
+# %% ../nbs/15_training.ipynb #5287bfc7
 def run_epochs(
     model, # a classifier
     x:list, # training and test samples
@@ -329,7 +330,7 @@ def run_epochs(
     losses = [torch.stack([h[part][0] for h in history]) for part in (0, 1)]
     return *losses, torch.tensor([[train[1], test[1]] for train, test in history], dtype=torch.float64)
 
-# %% ../nbs/15_training.ipynb #531e1606
+# %% ../nbs/15_training.ipynb #ed0572f2
 def train(
     model, # a classifier: batch -> `(B, classes)`, or a sequence classifier of transformers; on any device
     split:DataSplit, # training and test samples
@@ -350,7 +351,7 @@ def train(
     Losses and accuracies of training and test samples are measured in the same way: in evaluation mode, on plain inputs, before the first
     epoch and after each. `ValueError` or `TypeError` for arguments that cannot work and for a folder with another training, before any long
     work; `RuntimeError` naming the epoch if a loss is not a number, or if a file in the folder is damaged."""
-    check_training(model, split, epochs, optimizer, lr, batch_size, momentum, weight_decay, adversarial)
+    check_training(model, split, epochs, optimizer, lr, batch_size, momentum, weight_decay, seed, adversarial)
     x, y = [samples(part, model, tokenizer) for part in (split.train_x, split.test_x)], [split.train_y, split.test_y]
     check_outputs(model, x[0], len(split.classes))
     settings = dict(epochs=epochs, optimizer=optimizer, lr=lr, batch_size=batch_size, momentum=momentum, weight_decay=weight_decay, seed=seed, adversarial=adversarial,
@@ -362,7 +363,7 @@ def train(
         return done
     return run_kept(model, x, y, settings, folder, progress)
 
-# %% ../nbs/15_training.ipynb #1c0a0c39
+# %% ../nbs/15_training.ipynb #69ccc172
 def run_kept(
     model, # a classifier
     x:list, # training and test samples
@@ -386,20 +387,20 @@ def run_kept(
     if folder: save_tensors(result, folder/"losses.safetensors")
     return Training(**result, folder=folder)
 
-# %% ../nbs/15_training.ipynb #444d1c7b
+# %% ../nbs/15_training.ipynb #f79bc6e8
 def digit3(): # a `DataSplit`
     "Digit 3 against all others, in 16 x 16 pixels; the task of paper 002 on MNIST."
     return one_against_rest(digits(16), 3)
 
-# %% ../nbs/15_training.ipynb #767db9fa
+# %% ../nbs/15_training.ipynb #f3f91b7e
 RECIPES = { # name -> function of `progress` that gives model, tokenizer and data; arguments of `train`
     "minilm-sentiment": (lambda progress: (*load_encoder("minilm", progress=progress), movie_reviews(progress=progress)),
                          dict(epochs=1, optimizer="adamw", lr=5e-5, batch_size=32, weight_decay=.01)),
-    "resnet20-digit3": (lambda progress: (resnet(20, classes=2), None, digit3()), dict(epochs=10, lr=.1)),
-    "vgg16-digit3": (lambda progress: (vgg(16, classes=2), None, digit3()), dict(epochs=6, lr=.05)),
+    "resnet20-digit3": (lambda progress: (resnet(20, classes=2), None, digit3()), dict(epochs=10, lr=.05)),
+    "vgg16-digit3": (lambda progress: (vgg(16, classes=2), None, digit3()), dict(epochs=6, lr=.02)),
 }
 
-# %% ../nbs/15_training.ipynb #f3b185fb
+# %% ../nbs/15_training.ipynb #1fcdb947
 def trained(
     name:str, # 'minilm-sentiment', 'resnet20-digit3' or 'vgg16-digit3'
     progress:bool=True, # show bars

