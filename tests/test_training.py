@@ -143,8 +143,9 @@ def test_attack_raises_the_loss():
     model, split = mlp(), blobs()
     fit(model, split)
     loss = lambda x: nn.functional.cross_entropy(model(x), split.test_y).item()
-    noise = torch.empty_like(split.test_x).uniform_(-.5, .5)
-    assert loss(split.test_x + attack(model, split.test_x, split.test_y, .5)) > max(loss(split.test_x), loss(split.test_x + noise))
+    with training.seeded(0):
+        noise = torch.empty_like(split.test_x).uniform_(-.5, .5)
+        assert loss(split.test_x + attack(model, split.test_x, split.test_y, .5)) > max(loss(split.test_x), loss(split.test_x + noise))
 
 
 def test_attack_on_texts(texts):
@@ -158,12 +159,17 @@ def test_attack_on_texts(texts):
     assert (model.bert.embeddings.word_embeddings.weight != before).any()               # the table of tokens learns too
 
 
+def attacked_loss(seed, adversarial):
+    model, split = mlp(seed), blobs(seed=seed)
+    fit(model, split, epochs=20, adversarial=adversarial)
+    with training.seeded(0): moved = split.test_x + attack(model, split.test_x, split.test_y, 1.5)
+    return nn.functional.cross_entropy(model(moved), split.test_y).item()
+
+
 def test_adversarial_training_makes_robust():
-    split = blobs()
-    plain, robust = mlp(), mlp()
-    fit(plain, split, epochs=20); fit(robust, split, epochs=20, adversarial=1.)
-    worst = lambda m: (m(split.test_x + attack(m, split.test_x, split.test_y, 1.)).argmax(-1) == split.test_y).float().mean()
-    assert worst(robust) >= worst(plain)
+    "On the mean over seeds; single networks may come out the other way (one of these six does)."
+    plain, robust = ([attacked_loss(seed, eps) for seed in range(6)] for eps in (None, 1.5))
+    assert sum(robust) < .8*sum(plain)
 
 
 # ---- frozen parts
