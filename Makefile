@@ -11,7 +11,7 @@ demo: $(READY)  ## explain a prompt on a real language model
 test: $(READY)  ## everything that must hold: exported and clean notebooks, notebooks run, tests pass
 	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests/test_project.py tests/test_transforms.py tests/test_decomposition.py
 	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests --ignore tests/test_project.py --ignore tests/test_transforms.py --ignore tests/test_decomposition.py
-	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 nbdev_test --n_workers 2 --timing
+	PATH="$(abspath $(BIN)):$$PATH" FAST=1 OMP_NUM_THREADS=1 nbdev_test --n_workers 2 --timing
 
 setup: $(READY)
 

@@ -2,13 +2,15 @@ __version__ = "0.1.0"
 
 from interlib.baselines import learn_baseline
 from interlib.coalitions import coalition, label, masks, members, orders
+from interlib.data import DataSplit, cifar10, cub, digits, mnist, movie_reviews, one_against_rest, squad, sst2, tiny_imagenet
 from interlib.decomposition import decompose, harsanyi
 from interlib.evaluation import Cost, cost, evaluate
 from interlib.games import Game, feature_game, image_game, tabular_game, text_game
 from interlib.interactions import Interactions, Solution
 from interlib.masking import Baseline
-from interlib.models import fingerprint, load_encoder, load_lm
+from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_lm, resnet, vgg
 from interlib.plots import plot_interactions, plot_matching, plot_strengths, plot_text
 from interlib.synthetic import and_or_game, planted
+from interlib.training import Training, train, trained
 from interlib.transforms import (and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform,
                                  shapley, shapley_interactions)

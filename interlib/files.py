@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['atomic_path', 'digest', 'save_tensors', 'load_tensors']
 
-# %% ../nbs/00_files.ipynb #46c8af10
+# %% ../nbs/00_files.ipynb #f0563779
 import hashlib
 import json
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-# %% ../nbs/00_files.ipynb #3fe4e56c
+# %% ../nbs/00_files.ipynb #da506a43
 @contextmanager
 def atomic_path(
     path, # where the complete file goes
@@ -34,7 +34,7 @@ def atomic_path(
         Path(name).unlink(missing_ok=True)
         raise
 
-# %% ../nbs/00_files.ipynb #e63c48bf
+# %% ../nbs/00_files.ipynb #189ae8c3
 def digest(
     tensors:dict, # name to tensor, any dtype and device
 )->str: # 64 hexadecimal digits
@@ -45,7 +45,7 @@ def digest(
         h.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return h.hexdigest()
 
-# %% ../nbs/00_files.ipynb #a2f55326
+# %% ../nbs/00_files.ipynb #1291ce95
 def save_tensors(
     path, # file to write
     tensors:dict, # name to tensor
@@ -58,9 +58,9 @@ def save_tensors(
     for k, note in notes.items():
         try: header[k] = json.dumps(note)
         except TypeError as e: raise TypeError(f"{k}: {e}; it must be made of strings, numbers, lists and dicts") from None
-    with atomic_path(path) as p: save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, p, metadata=header)
+    with atomic_path(path) as p: save_file({k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}, p, metadata=header)
 
-# %% ../nbs/00_files.ipynb #f793faba
+# %% ../nbs/00_files.ipynb #72bc041f
 def load_tensors(
     path, # file written by `save_tensors`
     kind:str, # what it has to be

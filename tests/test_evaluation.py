@@ -205,6 +205,8 @@ def test_tree_of_a_model_with_sliding_windows():
 def with_value(game, value):
     "The game as it is, with a tree of another output."
     from dataclasses import replace
+    from interlib.evaluation import TRUSTED
+    TRUSTED.clear()
     return lambda g: PrefixTree(replace(g.masked, value=value))
 
 
@@ -232,6 +234,26 @@ def test_the_model_is_left_alone_when_the_tree_fails(tiny_lm, monkeypatch):
     monkeypatch.setattr("interlib.evaluation.prefix_tree", with_value(game, lambda logits: 1 / 0))
     with pytest.raises(ZeroDivisionError): il.evaluate(game, tree=True, progress=False)
     assert not tiny_lm[0].training and not torch.is_inference_mode_enabled()
+
+
+def test_a_head_that_does_more_than_multiply(tiny_lm):
+    "Logits that are squashed after the head: the tree runs the model as a whole."
+    import copy
+    from functools import wraps
+    model = copy.deepcopy(tiny_lm[0])
+    forward = model.forward
+    @wraps(forward)
+    def squashed(*args, logits_to_keep=0, **kwargs):
+        out = forward(*args, logits_to_keep=logits_to_keep, **kwargs)
+        out.logits = 5 * (out.logits / 5).tanh()
+        return out
+    model.forward = squashed
+    game = il.text_game(model, tiny_lm[1], TEXT, players=6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.testing.assert_close(evaluate(game, tree=True, progress=False), evaluate(game, tree=False, progress=False), atol=1e-3, rtol=1e-3)
+    from interlib.evaluation import TRUSTED
+    assert [apart for apart, _ in TRUSTED[model].values()] == [False]
 
 
 def test_only_language_models_have_a_tree(games):
