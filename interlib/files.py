@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['atomic_path', 'digest', 'save_tensors', 'load_tensors']
 
-# %% ../nbs/00_files.ipynb #f0563779
+# %% ../nbs/00_files.ipynb #da643bdc
 import hashlib
 import json
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-# %% ../nbs/00_files.ipynb #da506a43
+# %% ../nbs/00_files.ipynb #67a69bcc
 @contextmanager
 def atomic_path(
     path, # where the complete file goes
@@ -34,7 +34,7 @@ def atomic_path(
         Path(name).unlink(missing_ok=True)
         raise
 
-# %% ../nbs/00_files.ipynb #189ae8c3
+# %% ../nbs/00_files.ipynb #a8f34d6d
 def digest(
     tensors:dict, # name to tensor, any dtype and device
 )->str: # 64 hexadecimal digits
@@ -45,7 +45,7 @@ def digest(
         h.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return h.hexdigest()
 
-# %% ../nbs/00_files.ipynb #1291ce95
+# %% ../nbs/00_files.ipynb #560f1eb2
 def save_tensors(
     path, # file to write
     tensors:dict, # name to tensor
@@ -60,7 +60,7 @@ def save_tensors(
         except TypeError as e: raise TypeError(f"{k}: {e}; it must be made of strings, numbers, lists and dicts") from None
     with atomic_path(path) as p: save_file({k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}, p, metadata=header)
 
-# %% ../nbs/00_files.ipynb #72bc041f
+# %% ../nbs/00_files.ipynb #c451af36
 def load_tensors(
     path, # file written by `save_tensors`
     kind:str, # what it has to be

@@ -7,7 +7,7 @@ __all__ = ['OPTIMIZERS', 'RECIPES', 'Texts', 'samples', 'logits', 'random_batche
            'value_range', 'training_mode', 'train_epoch', 'Training', 'read_back', 'data_digest', 'is_finished',
            'check_number', 'check_training', 'check_outputs', 'run_epochs', 'train', 'run_kept', 'digit3', 'trained']
 
-# %% ../nbs/17_training.ipynb #3f6b3467
+# %% ../nbs/17_training.ipynb #c41b30a1
 import hashlib, json, math
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from .files import atomic_path, load_tensors, save_tensors
 from .data import DataSplit, cache_dir, digits, movie_reviews, one_against_rest
 from .models import check_count, fingerprint, load_encoder, resnet, seeded, vgg
 
-# %% ../nbs/17_training.ipynb #c70c8a36
+# %% ../nbs/17_training.ipynb #efd5a40f
 class Texts:
     "Texts as tokens: `self[i]` is the batch of the indices `i`, a dict of int64 tensors `(len(i), longest)`."
     def __init__(self,
@@ -42,7 +42,7 @@ class Texts:
     def __getitem__(self, i:Tensor):
         return {name: pad_sequence([column[j] for j in i.tolist()], batch_first=True, padding_value=self.pad.get(name, 0)) for name, column in self.columns.items()}
 
-# %% ../nbs/17_training.ipynb #5d17107e
+# %% ../nbs/17_training.ipynb #caa9c3e0
 def samples(
     x, # a float32 tensor or a list of strings
     model, # who is going to read them
@@ -53,7 +53,7 @@ def samples(
     if tokenizer is None: raise TypeError("tokenizer: got None; the samples are texts, so it must be the model's tokenizer")
     return Texts(x, tokenizer, getattr(getattr(model, "config", None), "max_position_embeddings", 512))
 
-# %% ../nbs/17_training.ipynb #e6bfeedd
+# %% ../nbs/17_training.ipynb #856340f1
 def logits(
     model, # a classifier
     batch, # a tensor, or a dict of tensors
@@ -63,7 +63,7 @@ def logits(
     out = model(**{k: t.to(device) for k, t in batch.items()}) if isinstance(batch, dict) else model(batch.to(device))
     return getattr(out, "logits", out)
 
-# %% ../nbs/17_training.ipynb #a37ca082
+# %% ../nbs/17_training.ipynb #af719197
 def random_batches(
     n:int, # number of samples
     size:int, # of a batch, at most
@@ -76,7 +76,7 @@ def random_batches(
     batches = [b for i in pieces(order, 50*size) for b in pieces(i[lengths[i].argsort(stable=True)], size)]
     return [batches[j] for j in torch.randperm(len(batches), generator=generator)]
 
-# %% ../nbs/17_training.ipynb #09297b8d
+# %% ../nbs/17_training.ipynb #0e46127d
 @torch.no_grad()
 def measure(
     model, # a classifier; left in evaluation mode
@@ -95,7 +95,7 @@ def measure(
         if bar is not None: bar.update(len(i))
     return losses, right/len(y)
 
-# %% ../nbs/17_training.ipynb #28ede424
+# %% ../nbs/17_training.ipynb #c39c6c57
 def warm_cosine(
     step:int, # from 0
     steps:int, # in all
@@ -104,7 +104,7 @@ def warm_cosine(
     warm = max(1, steps//10)
     return (step + 1)/warm if step < warm else (1 + math.cos(math.pi*(step - warm)/max(1, steps - warm)))/2
 
-# %% ../nbs/17_training.ipynb #189e152d
+# %% ../nbs/17_training.ipynb #d7cd802a
 def shifted(
     model, # a classifier
     batch, # a tensor, or a dict of tensors
@@ -114,7 +114,7 @@ def shifted(
     if not isinstance(batch, dict): return batch.to(shift.device) + shift
     return {**{k: t for k, t in batch.items() if k != "input_ids"}, "inputs_embeds": model.get_input_embeddings()(batch["input_ids"].to(shift.device)) + shift}
 
-# %% ../nbs/17_training.ipynb #f0155ad3
+# %% ../nbs/17_training.ipynb #cac846e7
 def attack(
     model, # a classifier
     batch, # a tensor, or a dict of tensors
@@ -132,7 +132,7 @@ def attack(
     gradient, = torch.autograd.grad(loss, start)
     return inside((start.detach() + eps*gradient.sign()).clamp(-eps, eps))
 
-# %% ../nbs/17_training.ipynb #6468e5e8
+# %% ../nbs/17_training.ipynb #eb97d480
 def value_range(
     x, # a tensor `(N, C, ...)`, or `Texts`
 )->dict: # `low` and `high`, `(1, C, 1, ...)`; empty for texts
@@ -141,7 +141,7 @@ def value_range(
     rest = [d for d in range(x.ndim) if d != 1]
     return dict(low=x.amin(rest, keepdim=True), high=x.amax(rest, keepdim=True))
 
-# %% ../nbs/17_training.ipynb #94f7dfa7
+# %% ../nbs/17_training.ipynb #03e523ca
 def training_mode(
     model, # a torch module
 )->None:
@@ -151,7 +151,7 @@ def training_mode(
         own = list(m.parameters(recurse=False))
         if own and not any(p.requires_grad for p in own): m.eval()
 
-# %% ../nbs/17_training.ipynb #a1bfd748
+# %% ../nbs/17_training.ipynb #f4072cd8
 def train_epoch(
     model, # a classifier
     x, # a tensor, or `Texts`
@@ -173,7 +173,7 @@ def train_epoch(
         optimizer.zero_grad(); loss.backward(); optimizer.step(); schedule.step()
         if bar is not None: bar.update(len(i))
 
-# %% ../nbs/17_training.ipynb #0e5565eb
+# %% ../nbs/17_training.ipynb #a893805f
 @dataclass(eq=False, repr=False)
 class Training:
     "Losses and accuracies at epoch 0, before the first step, and after each of the `E` epochs, all in evaluation mode."
@@ -190,7 +190,7 @@ class Training:
     def __repr__(self):
         return f"{self.epochs} epoch{'s'*(self.epochs > 1)}: accuracy {self.accuracy[-1, 0]:.3f} on {self.sample_losses.shape[1]} training and {self.accuracy[-1, 1]:.3f} on {self.test_sample_losses.shape[1]} test samples"
 
-# %% ../nbs/17_training.ipynb #5571c28d
+# %% ../nbs/17_training.ipynb #f8d72473
 @patch(as_prop=True)
 def curves(
     self:Training,
@@ -200,7 +200,7 @@ def curves(
     loss = torch.stack([self.sample_losses.double().mean(1), self.test_sample_losses.double().mean(1)], 1)
     return pd.DataFrame([dict(epoch=e, part=part, loss=loss[e, p].item(), accuracy=self.accuracy[e, p].item()) for e in range(self.epochs + 1) for p, part in enumerate(("train", "test"))])
 
-# %% ../nbs/17_training.ipynb #8813b68b
+# %% ../nbs/17_training.ipynb #aa1a9c9c
 def read_back(
     path, # of a file in the folder of a training
 )->dict: # name -> tensor
@@ -208,7 +208,7 @@ def read_back(
     try: return load_tensors(path, "interlib.training")[0]
     except (OSError, ValueError) as e: raise RuntimeError(f"{Path(path).name} in {Path(path).parent} is damaged or missing ({e}); delete the folder and train again") from e
 
-# %% ../nbs/17_training.ipynb #dcf01443
+# %% ../nbs/17_training.ipynb #78748a56
 @patch
 def load(
     self:Training,
@@ -221,7 +221,7 @@ def load(
     model.load_state_dict(read_back(self.folder/f"epoch-{epoch:03}.safetensors"))
     return model.eval()
 
-# %% ../nbs/17_training.ipynb #fd58431c
+# %% ../nbs/17_training.ipynb #fc0f1717
 def data_digest(
     *parts, # tensors, or `Texts`
 )->str: # sha256 as 64 hexadecimal digits
@@ -232,7 +232,7 @@ def data_digest(
             digest.update(f"{t.dtype} {tuple(t.shape)}".encode() + t.contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
-# %% ../nbs/17_training.ipynb #822eb2da
+# %% ../nbs/17_training.ipynb #014a3ee0
 def is_finished(
     folder:Path, # of a training
     settings:dict, # of the training that is wanted
@@ -245,13 +245,13 @@ def is_finished(
     if other: raise ValueError(f"folder: got {str(folder)!r}, which holds a training with {', '.join(other)}; give another folder, or delete this one")
     return (folder/"losses.safetensors").exists()
 
-# %% ../nbs/17_training.ipynb #90699704
+# %% ../nbs/17_training.ipynb #78488077
 OPTIMIZERS = {
     "sgd": lambda p, lr, momentum, weight_decay: torch.optim.SGD(p, lr, momentum, weight_decay=weight_decay),
     "adamw": lambda p, lr, momentum, weight_decay: torch.optim.AdamW(p, lr, weight_decay=weight_decay),
 }
 
-# %% ../nbs/17_training.ipynb #688b59ce
+# %% ../nbs/17_training.ipynb #829d9fa0
 def check_number(
     name:str, # of the argument
     value, # as given
@@ -263,7 +263,7 @@ def check_number(
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not (low <= value < high) or value == low and not closed:
         raise ValueError(f"{name}: got {value!r}; it must be a number {'from' if closed else 'above'} {low}{'' if high == math.inf else f' and below {high}'}")
 
-# %% ../nbs/17_training.ipynb #0eeb6f53
+# %% ../nbs/17_training.ipynb #74efe0af
 def check_training(
     model, split, epochs, optimizer, lr, batch_size, momentum, weight_decay, seed, adversarial, # of `train`
 )->None:
@@ -279,7 +279,7 @@ def check_training(
     check_number("weight_decay", weight_decay, 0)
     if adversarial is not None: check_number("adversarial", adversarial, 0, closed=False)
 
-# %% ../nbs/17_training.ipynb #29a06e16
+# %% ../nbs/17_training.ipynb #9583a1f5
 def check_outputs(
     model, # a classifier
     x, # samples
@@ -290,7 +290,7 @@ def check_outputs(
     with torch.no_grad(): shape = tuple(logits(model, x[torch.tensor([0, 0])]).shape)
     if shape != (2, classes): raise ValueError(f"model: gives outputs of shape {shape} for 2 samples; they must be (2, {classes}), as split has {classes} classes")
 
-# %% ../nbs/17_training.ipynb #17491c98
+# %% ../nbs/17_training.ipynb #5287bfc7
 def run_epochs(
     model, # a classifier
     x:list, # training and test samples
@@ -317,7 +317,7 @@ def run_epochs(
     losses = [torch.stack([h[part][0] for h in history]) for part in (0, 1)]
     return *losses, torch.tensor([[train[1], test[1]] for train, test in history], dtype=torch.float64)
 
-# %% ../nbs/17_training.ipynb #b9589a49
+# %% ../nbs/17_training.ipynb #ed0572f2
 def train(
     model, # a classifier: batch -> `(B, classes)`, or a sequence classifier of transformers; on any device
     split:DataSplit, # training and test samples
@@ -350,7 +350,7 @@ def train(
         return done
     return run_kept(model, x, y, settings, folder, progress)
 
-# %% ../nbs/17_training.ipynb #8a5fb666
+# %% ../nbs/17_training.ipynb #69ccc172
 def run_kept(
     model, # a classifier
     x:list, # training and test samples
@@ -373,12 +373,12 @@ def run_kept(
     if folder: save_tensors(folder/"losses.safetensors", result, "interlib.training")
     return Training(**result, folder=folder)
 
-# %% ../nbs/17_training.ipynb #d9968672
+# %% ../nbs/17_training.ipynb #f79bc6e8
 def digit3(): # a `DataSplit`
     "Digit 3 against all others, in 16 x 16 pixels; the task of paper 002 on MNIST."
     return one_against_rest(digits(16), 3)
 
-# %% ../nbs/17_training.ipynb #d05d6ee2
+# %% ../nbs/17_training.ipynb #f3f91b7e
 RECIPES = { # name -> function of `progress` that gives model, tokenizer and data; arguments of `train`
     "minilm-sentiment": (lambda progress: (*load_encoder("minilm", progress=progress), movie_reviews(progress=progress)),
                          dict(epochs=1, optimizer="adamw", lr=5e-5, batch_size=32, weight_decay=.01)),
@@ -386,7 +386,7 @@ RECIPES = { # name -> function of `progress` that gives model, tokenizer and dat
     "vgg16-digit3": (lambda progress: (vgg(16, classes=2), None, digit3()), dict(epochs=6, lr=.02)),
 }
 
-# %% ../nbs/17_training.ipynb #ab2d15a2
+# %% ../nbs/17_training.ipynb #1fcdb947
 def trained(
     name:str, # 'minilm-sentiment', 'resnet20-digit3' or 'vgg16-digit3'
     progress:bool=True, # show bars
@@ -396,4 +396,6 @@ def trained(
     make, arguments = RECIPES[name]
     model, tokenizer, split = make(progress)
     key = hashlib.sha256(json.dumps([fingerprint(model), arguments]).encode()).hexdigest()[:8]
-    return model, tokenizer, train(model, split, **arguments, tokenizer=tokenizer, folder=cache_dir()/f"trained-{name}-{key}", progress=progress)
+    training = train(model, split, **arguments, tokenizer=tokenizer, folder=cache_dir()/f"trained-{name}-{key}", progress=progress)
+    if tokenizer: model.config.id2label, model.config.label2id = dict(enumerate(split.classes)), {c: i for i, c in enumerate(split.classes)}
+    return model, tokenizer, training
