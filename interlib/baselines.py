@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['l1_of_interactions', 'loss_and_gradient', 'typical_distance', 'within', 'learn_baseline', 'check_games']
 
-# %% ../nbs/19_baselines.ipynb #90c4e9d0
+# %% ../nbs/19_baselines.ipynb #5f300f81
 from dataclasses import replace
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -16,14 +17,14 @@ from .games import Game, Masked, borrowed, model_name
 from .masking import Baseline
 from .transforms import and_transform
 
-# %% ../nbs/19_baselines.ipynb #78985e54
+# %% ../nbs/19_baselines.ipynb #3c50b467
 def l1_of_interactions(
     v:Tensor, # value tables `(..., 2**n)`
 )->Tensor: # a number
     "Sum of `|I_and(T)|` over nonempty `T`; the mean over targets."
     return and_transform(v)[..., 1:].abs().sum(-1).mean()
 
-# %% ../nbs/19_baselines.ipynb #67f115b5
+# %% ../nbs/19_baselines.ipynb #4bbfd3de
 def loss_and_gradient(
     masked:Masked, # a network and a sample
     n:int, # number of players
@@ -41,7 +42,7 @@ def loss_and_gradient(
         gradient += torch.autograd.grad((out * weight.to(out)).sum(), b)[0]
     return loss.item(), gradient
 
-# %% ../nbs/19_baselines.ipynb #c09f8a4e
+# %% ../nbs/19_baselines.ipynb #7762c769
 def typical_distance(
     xs:list, # inputs
     start:Tensor, # baseline, broadcasts to each
@@ -52,7 +53,7 @@ def typical_distance(
         return (x - start).square().sum(own).sqrt().mean() if own else (x - start).abs().mean()
     return torch.stack([away(x) for x in xs]).mean().item()
 
-# %% ../nbs/19_baselines.ipynb #c0b1e188
+# %% ../nbs/19_baselines.ipynb #8500d99a
 def within(
     b:Tensor, # a baseline
     start:Tensor, # the centre
@@ -62,7 +63,7 @@ def within(
     away = b - start
     return start + away * min(1., radius / max(away.norm().item(), 1e-30))
 
-# %% ../nbs/19_baselines.ipynb #051cd3b4
+# %% ../nbs/19_baselines.ipynb #f8abc0ec
 def learn_baseline(
     games, # list of games of one network, all made with the baseline to start from
     distance:float=0.5, # how far from the start at most, in units of the average distance of the samples
@@ -73,8 +74,8 @@ def learn_baseline(
 
     Raises `ValueError` for games without a network, of several networks, or with different baselines."""
     from tqdm.auto import trange
-    model, start = check_games(games)
-    if not distance > 0 or not isinstance(steps, int) or steps < 1: raise ValueError(f"distance, steps: got {distance!r} and {steps!r}; both must be above 0")
+    model, start = check_games(games := list(games) if hasattr(games, "__iter__") else games)
+    if not isinstance(distance, Real) or not 0 < distance < float("inf") or not isinstance(steps, Integral) or steps < 1: raise ValueError(f"distance, steps: got {distance!r} and {steps!r}; both must be numbers above 0")
     with borrowed(model), torch.inference_mode(False):
         own = [replace(g.masked, x=g.masked.x.clone(), regions=g.masked.regions.clone()) for g in games]
         start = start.clone()
@@ -87,17 +88,18 @@ def learn_baseline(
             losses.append(loss)
             if not gradient.norm() > 0: break
             b = within(b - radius / 3 * (1 - t / (steps + 1)) * gradient / gradient.norm(), start, radius)
-    return Baseline(best.cpu(), model_name(model), dict(distance=distance, radius=radius, samples=len(games), before=losses[0], after=min(losses), losses=losses))
+    layer = games[0].meta.get("layer")
+    return Baseline(best.cpu(), model_name(model) + (f", layer {layer}" if layer else ""), dict(distance=distance, radius=radius, samples=len(games), before=losses[0], after=min(losses), losses=losses))
 
-# %% ../nbs/19_baselines.ipynb #9cb04a67
+# %% ../nbs/19_baselines.ipynb #bf2650d8
 def check_games(
     games, # as for `learn_baseline`
 )->tuple: # the network and the baseline that they share
     "Raises `ValueError` for games that have no network, or not the same network and baseline."
-    if isinstance(games, Game) or not hasattr(games, "__iter__") or not len(games := list(games)) or not all(isinstance(g, Game) for g in games): raise ValueError(f"games: got {games!r}; it must be a list of at least one Game")
+    if not isinstance(games, list) or not games or not all(isinstance(g, Game) for g in games): raise ValueError(f"games: got {games!r}; it must be a list of at least one Game")
     if any(g.masked is None or not isinstance(g.masked.model, torch.nn.Module) for g in games): raise ValueError("games: got a plain function; all must be games of a torch network")
     model, start = games[0].masked.model, games[0].masked.fill
-    if any(g.masked.model is not model for g in games): raise ValueError("games: they are of several networks; all must be of the same")
+    if any(g.masked.model is not model or g.meta.get("layer") != games[0].meta.get("layer") for g in games): raise ValueError("games: they are of several networks or layers; all must be of the same")
     if any(g.masked.fill.shape != start.shape or not torch.equal(g.masked.fill, start) for g in games): raise ValueError("games: their baselines differ; make all with the same, such as a mean over a data set")
     if start.ndim > games[0].masked.x.ndim: raise ValueError("games: their baseline is a set of references; it must be a single one")
     return model, start

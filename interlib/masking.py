@@ -8,17 +8,17 @@ __all__ = ['STOP_WORDS', 'SPECIAL', 'FOREGROUND', 'Word', 'words', 'Player', 'pl
            'is_stop_word', 'mask_regions', 'mean_embedding', 'one_token', 'baseline_token', 'Baseline',
            'given_baseline', 'text_baseline', 'blurred', 'input_baseline', 'foreground']
 
-# %% ../nbs/13_masking.ipynb #ec43a1d9
-import re
+# %% ../nbs/13_masking.ipynb #45bf593b
 from numbers import Integral
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .files import load_tensors, save_tensors
 
-# %% ../nbs/13_masking.ipynb #5679c2ec
+# %% ../nbs/13_masking.ipynb #5103afb7
 @dataclass(frozen=True)
 class Word:
     "A span of a text."
@@ -26,14 +26,15 @@ class Word:
     start:int # first character
     end:int # after the last character
 
-# %% ../nbs/13_masking.ipynb #31481a40
+# %% ../nbs/13_masking.ipynb #d7d1f3b6
 def words(
     text:str, # any text
 )->list: # of `Word`, in order
-    "The words of a text: letters and digits, with `'`, `-` and `.` inside."
-    return [Word(m.group(), *m.span()) for m in re.finditer(r"\w+(?:['’.\-]\w+)*", text)]
+    "The words of a text: letters and digits with their marks, and `'`, `-` and `.` inside."
+    import regex
+    return [Word(m.group(), *m.span()) for m in regex.finditer(r"[\w\p{M}]+(?:['’.\-][\w\p{M}]+)*", text)]
 
-# %% ../nbs/13_masking.ipynb #1c4ee706
+# %% ../nbs/13_masking.ipynb #6fbdf855
 @dataclass(frozen=True)
 class Player:
     "A word (or words) and the positions of its tokens."
@@ -41,7 +42,7 @@ class Player:
     positions:tuple # of its tokens
     index:int # number of its first word in the text
 
-# %% ../nbs/13_masking.ipynb #39c47ed7
+# %% ../nbs/13_masking.ipynb #ba155814
 def players_of(
     text:str, # any text
     offsets:list, # `(start, end)` in characters for every token, as a fast tokenizer reports them
@@ -55,7 +56,7 @@ def players_of(
     span = lambda own: text[max(0, min(offsets[t][0] for t in own)):max(offsets[t][1] for t in own)].strip()
     return [Player(span(own), tuple(sorted(own)), k) for own, k in found]
 
-# %% ../nbs/13_masking.ipynb #966dd415
+# %% ../nbs/13_masking.ipynb #7bcf8fb4
 def region_map(
     players:list, # of `Player`
     length:int, # number of tokens
@@ -65,7 +66,7 @@ def region_map(
     for i, p in enumerate(players): regions[list(p.positions)] = i
     return regions
 
-# %% ../nbs/13_masking.ipynb #7f7476cb
+# %% ../nbs/13_masking.ipynb #628ed174
 def grid_regions(
     height:int, # of the image or feature map
     width:int, # of the image or feature map
@@ -81,12 +82,14 @@ def grid_regions(
     inside = (row >= 0)[:, None] & (row < cells[0])[:, None] & (column >= 0) & (column < cells[1])
     return [f"r{i}c{j}" for i in range(cells[0]) for j in range(cells[1])], torch.where(inside, row[:, None] * cells[1] + column, -1)
 
-# %% ../nbs/13_masking.ipynb #c143bf0c
+# %% ../nbs/13_masking.ipynb #f492b43f
 def label_regions(
     labels, # int array or tensor, a label for every position; negative for background
     shape:tuple, # of the positions
 )->tuple: # names of the regions, and the region map with labels 0, 1, ...
     "A label map as regions, numbered in the order of the labels; raises `ValueError` for another shape, `TypeError` for labels that are no integers."
+    if not isinstance(labels, Tensor): labels = np.ascontiguousarray(labels)
+    if not isinstance(labels, Tensor) and labels.dtype.kind == "u": labels = labels.astype("int64")     # as images of labels are often stored
     labels = torch.as_tensor(labels)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool: raise TypeError(f"regions: got {labels.dtype}; it must be a map of integer labels")
     if tuple(labels.shape) != tuple(shape): raise ValueError(f"regions: got a map of shape {tuple(labels.shape)}; it must be {tuple(shape)}")
@@ -94,7 +97,7 @@ def label_regions(
     if not len(found): raise ValueError("regions: got no label of 0 or more; there must be at least one region")
     return [f"region {k}" for k in found.tolist()], torch.where(labels >= 0, torch.searchsorted(found, labels), -1)
 
-# %% ../nbs/13_masking.ipynb #8c976179
+# %% ../nbs/13_masking.ipynb #b2db7872
 def column_regions(
     columns:list, # names
     groups:dict=None, # name of a player to a list of columns; columns that are not named are background
@@ -110,7 +113,7 @@ def column_regions(
             regions[columns.index(c)] = i
     return list(groups), regions
 
-# %% ../nbs/13_masking.ipynb #774a13fd
+# %% ../nbs/13_masking.ipynb #da58e5aa
 def plural(what): return what + ("es" if what.endswith("ch") else "s")
 
 def select_players(
@@ -120,6 +123,7 @@ def select_players(
 )->list: # their numbers, in order
     "The players that were asked for; raises `ValueError` for none, duplicates, or names that are not there."
     if players is None: return list(range(len(names)))
+    if isinstance(players, (Tensor, np.ndarray)) and players.ndim == 1: players = players.tolist()
     if isinstance(players, str) or not hasattr(players, "__iter__"): raise TypeError(f"players: got {players!r}; it must be None, an int, a list of {plural(what)}, or a list of {what} indices")
     chosen = []
     for p in players:
@@ -134,7 +138,7 @@ def select_players(
     if not chosen: raise ValueError(f"players: got none; name at least one {what}")
     return sorted(chosen)
 
-# %% ../nbs/13_masking.ipynb #7337b91a
+# %% ../nbs/13_masking.ipynb #f753499e
 def random_players(
     eligible:list, # of bool: who may be drawn
     n:int, # how many
@@ -147,7 +151,7 @@ def random_players(
     draw = torch.randperm(len(able), generator=torch.Generator().manual_seed(seed))[:n]
     return sorted(able[i] for i in draw.tolist())
 
-# %% ../nbs/13_masking.ipynb #983eba87
+# %% ../nbs/13_masking.ipynb #f5b0a658
 def keep_regions(
     regions:Tensor, # int64 region map
     chosen:list, # numbers of the regions that play
@@ -157,21 +161,21 @@ def keep_regions(
     number[torch.tensor(chosen)] = torch.arange(len(chosen))
     return number[regions]                                              # -1 finds the last entry, which is never chosen
 
-# %% ../nbs/13_masking.ipynb #4697ecda
+# %% ../nbs/13_masking.ipynb #ca566956
 STOP_WORDS = frozenset("""a an the this that these those i me my mine myself you your yours yourself he him his himself she her hers herself it its itself
 we us our ours ourselves they them their theirs themselves who whom whose which what and or but nor so if than then as at by for from in into of off on onto
 out over to up upon with within about above across after against along among around before behind below beneath beside between beyond down during near since
 through throughout toward towards under until via while because although though whether is am are was were be been being do does did doing done have has had
 having will would shall should can could may might must there here when where why how just also too very""".split())
 
-# %% ../nbs/13_masking.ipynb #caff0706
+# %% ../nbs/13_masking.ipynb #850a6dcd
 def is_stop_word(
     word:str, # any word
 )->bool:
     "Whether a word belongs to the closed classes (articles, pronouns, prepositions, conjunctions, auxiliaries)."
     return word.lower() in STOP_WORDS
 
-# %% ../nbs/13_masking.ipynb #e7bfacaa
+# %% ../nbs/13_masking.ipynb #59f07755
 def mask_regions(
     x:Tensor, # one input, any shape
     masks:Tensor, # bool `(B, n)`, True = present
@@ -183,7 +187,7 @@ def mask_regions(
     present = present.reshape(len(masks), *[1] * (x.ndim - regions.ndim), *regions.shape)
     return torch.where(present.unsqueeze(1) if baseline.ndim > x.ndim else present, x, baseline)
 
-# %% ../nbs/13_masking.ipynb #04f1e5e9
+# %% ../nbs/13_masking.ipynb #629c6076
 def mean_embedding(
     embed, # embedding module of a model
     device="cpu", # where it wants its inputs
@@ -192,7 +196,7 @@ def mean_embedding(
     tokens = len(next(embed.parameters()))
     with torch.inference_mode(): return sum(embed(ids.to(device)).sum(0, dtype=torch.float64) for ids in torch.arange(tokens).split(8192)).div(tokens)
 
-# %% ../nbs/13_masking.ipynb #9b1d773e
+# %% ../nbs/13_masking.ipynb #075a8921
 def one_token(
     tokenizer, # of the model
     text:str, # what should be one token
@@ -203,7 +207,7 @@ def one_token(
     if len(ids) != 1: raise ValueError(f"{name}: got {text!r}, which is {len(ids)} tokens ({', '.join(repr(tokenizer.decode([i])) for i in ids)}); it must be one token")
     return ids[0]
 
-# %% ../nbs/13_masking.ipynb #7f96a61d
+# %% ../nbs/13_masking.ipynb #368d7c3d
 SPECIAL = ("mask", "pad", "unk", "cls")
 
 def baseline_token(
@@ -216,7 +220,7 @@ def baseline_token(
         raise ValueError(f"baseline: got {baseline!r}, which this tokenizer does not have; its special tokens are {', '.join(map(repr, tokenizer.all_special_tokens)) or 'none'}")
     return found
 
-# %% ../nbs/13_masking.ipynb #4e826b81
+# %% ../nbs/13_masking.ipynb #c070da5d
 @dataclass(eq=False)
 class Baseline:
     "Learned baseline values: what they are, and for which network."
@@ -236,7 +240,7 @@ class Baseline:
 
     def __repr__(self): return f"Baseline of shape {tuple(self.values.shape)} for {self.model}: {self.meta}"
 
-# %% ../nbs/13_masking.ipynb #e23aab86
+# %% ../nbs/13_masking.ipynb #83e514cf
 def given_baseline(
     baseline, # a tensor, or a `Baseline`
     shapes:list, # what its shape may be
@@ -247,11 +251,12 @@ def given_baseline(
     if isinstance(baseline, Baseline):
         if baseline.model != model: raise ValueError(f"baseline: got one learned for {baseline.model}; this network is {model}")
         baseline = baseline.values
+    baseline = torch.as_tensor(baseline)
     if tuple(baseline.shape) not in shapes: raise ValueError(f"baseline: got a tensor of shape {tuple(baseline.shape)}; it must be {' or '.join(map(str, shapes))}")
     if baseline.is_complex() or not baseline.isfinite().all(): raise ValueError("baseline: got a tensor with NaN, infinity or complex numbers; it must be finite")
     return baseline.to(like)
 
-# %% ../nbs/13_masking.ipynb #7ecb6966
+# %% ../nbs/13_masking.ipynb #1ac11d72
 def text_baseline(
     embed, # embedding module of the model
     tokenizer, # of the model
@@ -260,13 +265,13 @@ def text_baseline(
     model:str="", # name of the network
 )->Tensor: # `(d,)`, or `(L, d)` for a tensor of that shape
     "The embedding that takes the place of a masked token; raises `ValueError` for a wrong shape or an unknown token."
-    if isinstance(baseline, (Tensor, Baseline)): return given_baseline(baseline, [tuple(x.shape[1:]), tuple(x.shape)], x, model)
+    if isinstance(baseline, (Tensor, np.ndarray, Baseline)): return given_baseline(baseline, [tuple(x.shape[1:]), tuple(x.shape)], x, model)
     if not isinstance(baseline, str): raise TypeError(f"baseline: got a {type(baseline).__name__}; it must be 'mean', 'zero', {', '.join(map(repr, SPECIAL))}, a token, a tensor, or a Baseline")
     if baseline == "mean": return mean_embedding(embed, x.device).to(x)
     if baseline == "zero": return torch.zeros_like(x[0])
     return embed(torch.tensor(baseline_token(tokenizer, baseline), device=x.device)).to(x)
 
-# %% ../nbs/13_masking.ipynb #7ceee5e5
+# %% ../nbs/13_masking.ipynb #d12efae3
 def blurred(
     x:Tensor, # `(C, H, W)`
 )->Tensor: # same shape
@@ -274,7 +279,7 @@ def blurred(
     from torchvision.transforms.functional import gaussian_blur
     return gaussian_blur(x, [2 * (side // 4) + 1 for side in (x.shape[-1], x.shape[-2])])
 
-# %% ../nbs/13_masking.ipynb #48697917
+# %% ../nbs/13_masking.ipynb #f6554d62
 def input_baseline(
     x:Tensor, # one input: `(C, H, W)`, `(L, d)` or `(columns,)`
     baseline, # "zero", "mean", "channel_mean", "blur", a tensor, or a `Baseline`
@@ -283,7 +288,7 @@ def input_baseline(
 )->Tensor: # broadcasts to `x`
     "What takes the place of masked positions; raises `ValueError` for an unknown name, a wrong shape, or means without data."
     positions = {1: [], 2: [0], 3: [1, 2]}[x.ndim]                      # where tokens and pixels lie; the other axis is the channels
-    if isinstance(baseline, (Tensor, Baseline)):
+    if isinstance(baseline, (Tensor, np.ndarray, Baseline)):
         one_each = tuple(1 if i in positions else side for i, side in enumerate(x.shape))
         return given_baseline(baseline, list(dict.fromkeys([tuple(x.shape), one_each, ()])), x, model)
     if data is not None and data.shape[1:] != x.shape: raise ValueError(f"data: got shape {tuple(data.shape)}; it must be (N, {', '.join(map(str, x.shape))})")
@@ -294,7 +299,7 @@ def input_baseline(
     if baseline == "mean": raise ValueError("data: got None; baseline 'mean' needs the inputs to average, as `data`")
     raise ValueError(f"baseline: got {baseline!r}; it must be 'zero', 'mean' (with data)" + ", 'channel_mean'" * bool(positions) + ", 'blur'" * (x.ndim == 3) + ", a tensor, or a Baseline")
 
-# %% ../nbs/13_masking.ipynb #66d0226a
+# %% ../nbs/13_masking.ipynb #4cdeb2fa
 FOREGROUND = 0.1   # of the difference of the patch that differs most
 
 def foreground(

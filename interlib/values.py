@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['outputs', 'log_odds', 'log_prob', 'prob', 'logit', 'margin', 'get_output', 'for_targets', 'check_logits']
 
-# %% ../nbs/12_values.ipynb #a38fecb7
+# %% ../nbs/12_values.ipynb #c783a112
 import torch
 from torch import Tensor
 
-# %% ../nbs/12_values.ipynb #2958adbf
+# %% ../nbs/12_values.ipynb #8d8248b9
 def log_odds(
     logits:Tensor, # `(B, classes)`
     target:int, # class
@@ -19,7 +19,7 @@ def log_odds(
     others[:, target] = -torch.inf
     return logits[:, target] - others.logsumexp(1)
 
-# %% ../nbs/12_values.ipynb #1139a35c
+# %% ../nbs/12_values.ipynb #96586334
 def log_prob(
     logits:Tensor, # `(B, classes)`
     target:int, # class
@@ -27,7 +27,7 @@ def log_prob(
     "`log p(y)`."
     return logits.log_softmax(1)[:, target]
 
-# %% ../nbs/12_values.ipynb #60cfc811
+# %% ../nbs/12_values.ipynb #4a6feb4a
 def prob(
     logits:Tensor, # `(B, classes)`
     target:int, # class
@@ -35,7 +35,7 @@ def prob(
     "`p(y)`: bounded, so interactions near 0 and 1 are squeezed."
     return logits.softmax(1)[:, target]
 
-# %% ../nbs/12_values.ipynb #1032fe6c
+# %% ../nbs/12_values.ipynb #20c9174b
 def logit(
     logits:Tensor, # `(B, classes)`
     target:int, # class
@@ -43,7 +43,7 @@ def logit(
     "`z_y`, the number before the softmax; the papers' choice for images."
     return logits[:, target]
 
-# %% ../nbs/12_values.ipynb #bb5cc362
+# %% ../nbs/12_values.ipynb #f70ab335
 def margin(
     rival:int, # the class to compare with
 ): # an output, `(logits, target) -> (B,)`
@@ -51,10 +51,10 @@ def margin(
     def margin(logits, target): return logits[:, target] - logits[:, rival]
     return margin
 
-# %% ../nbs/12_values.ipynb #6e6a292e
+# %% ../nbs/12_values.ipynb #1d16a4ef
 outputs = {f.__name__: f for f in (log_odds, log_prob, prob, logit, margin)}
 
-# %% ../nbs/12_values.ipynb #a38d98f6
+# %% ../nbs/12_values.ipynb #dc33dd54
 def get_output(
     output, # name of an output, or a function `(logits, target) -> (B,)`
     rival:int=None, # the other class, for `"margin"` only
@@ -65,16 +65,16 @@ def get_output(
     if output == "margin": return margin(rival)
     return output if callable(output) else outputs[output]
 
-# %% ../nbs/12_values.ipynb #355ebb76
+# %% ../nbs/12_values.ipynb #dd21de44
 def for_targets(
     value, # function `(logits, target) -> (B,)`
     targets, # a class, or a list of classes
 ): # function `logits -> (B,)`, or `-> (B, targets)` for a list
     "The output as a function of the logits alone."
     if isinstance(targets, int): return lambda logits: value(logits, targets)
-    return lambda logits: torch.stack([value(logits, t) for t in targets], 1)
+    return lambda logits: torch.stack([value(logits.clone(), t) for t in targets], 1)      # a function may overwrite what it gets
 
-# %% ../nbs/12_values.ipynb #47a8eb8c
+# %% ../nbs/12_values.ipynb #5215e0ab
 def check_logits(
     logits, # what a model returned
     target:int, # class that is asked for

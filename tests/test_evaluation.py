@@ -78,14 +78,23 @@ def test_a_table_of_changed_weights_is_not_used(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_an_output_function_that_changed_is_noticed(tmp_path):
+def test_output_functions_are_told_apart(tmp_path):
     image = torch.rand(1, 8, 8)
     def table(factor):
         def own(z, y): return factor * z[:, y]
         return evaluate(il.image_game(small_net(), image, grid=2, target=0, output=own), progress=False, cache=tmp_path)
-    one = table(1)
-    with pytest.warns(UserWarning, match="not what the game says now"): two = table(2)
+    one, two = table(1), table(2)
     torch.testing.assert_close(two, 2 * one)
+    assert torch.equal(table(1), one) and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_network_that_answers_otherwise_is_noticed(tmp_path):
+    net = small_net()
+    game = il.image_game(net, torch.rand(1, 8, 8), grid=2, target=0)
+    evaluate(game, progress=False, cache=tmp_path)
+    handle = net.register_forward_hook(lambda m, a, out: 3 * out)           # same weights, other answers
+    with pytest.warns(UserWarning, match="not what the game says now"): got = evaluate(game, progress=False, cache=tmp_path)
+    torch.testing.assert_close(got, evaluate(game, progress=False))
 
 
 WRITER = """
@@ -109,7 +118,7 @@ def test_two_processes_write_the_same_key(tmp_path):
 
 def test_an_unwritable_cache_is_an_error(tmp_path, games):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError): evaluate(games["image"], progress=False, cache=tmp_path / "file")
+    with pytest.raises(ValueError, match="cache: cannot write to the folder"): evaluate(games["image"], progress=False, cache=tmp_path / "file")
 
 
 @pytest.mark.parametrize("kind", ["text", "targets", "image", "feature", "torch rows"])
@@ -202,12 +211,10 @@ def test_tree_of_a_model_with_sliding_windows():
     for size in ("auto", 4): torch.testing.assert_close(evaluate(game, tree=True, batch_size=size, progress=False), evaluate(game, tree=False, progress=False), atol=1e-3, rtol=1e-3)
 
 
-def with_value(game, value):
-    "The game as it is, with a tree of another output."
+def with_value(monkeypatch, value):
+    "Trees of another output than the game has."
     from dataclasses import replace
-    from interlib.evaluation import TRUSTED
-    TRUSTED.clear()
-    return lambda g: PrefixTree(replace(g.masked, value=value))
+    monkeypatch.setattr("interlib.evaluation.prefix_tree", lambda g: PrefixTree(replace(g.masked, value=value)))
 
 
 def test_tree_recovers_from_out_of_memory(tiny_lm, monkeypatch):
@@ -217,23 +224,40 @@ def test_tree_recovers_from_out_of_memory(tiny_lm, monkeypatch):
         sizes.append(len(logits))
         if len(logits) > 8: raise torch.OutOfMemoryError("out of memory")
         return value(logits)
-    monkeypatch.setattr("interlib.evaluation.prefix_tree", with_value(game, small))
+    with_value(monkeypatch, small)
     torch.testing.assert_close(il.evaluate(game, tree=True, progress=False), want, atol=1e-3, rtol=1e-3)
-    assert sizes[:5] == [4, 64, 32, 16, 8]                                 # the check, then halves
+    assert sizes[:5] == [1, 64, 32, 16, 8]                                 # one leaf to measure, then halves
 
 
-def test_a_tree_that_is_wrong_is_not_used(tiny_lm, monkeypatch):
+@pytest.mark.parametrize("wrong", [lambda v, z: v(z) + 10, lambda v, z: v(z).flip(0), lambda v, z: v(z)[:-1], lambda v, z: 1 / 0, lambda v, z: v(z) * float("nan")])
+def test_a_tree_that_is_wrong_is_not_used(tiny_lm, monkeypatch, wrong):
     game = il.text_game(*tiny_lm, TEXT, players=4)
     want, value = il.evaluate(game, tree=False, progress=False), game.masked.value
-    monkeypatch.setattr("interlib.evaluation.prefix_tree", with_value(game, lambda logits: value(logits) + 10))
+    with_value(monkeypatch, lambda z: wrong(value, z))
     with pytest.warns(UserWarning, match="plain batches are used"): assert torch.equal(il.evaluate(game, progress=False), want)
-
-
-def test_the_model_is_left_alone_when_the_tree_fails(tiny_lm, monkeypatch):
-    game = il.text_game(*tiny_lm, TEXT, players=4)
-    monkeypatch.setattr("interlib.evaluation.prefix_tree", with_value(game, lambda logits: 1 / 0))
-    with pytest.raises(ZeroDivisionError): il.evaluate(game, tree=True, progress=False)
     assert not tiny_lm[0].training and not torch.is_inference_mode_enabled()
+
+
+def forgets(model): model.model.layers[0].register_forward_hook(lambda m, a, out: out - out.mean(1, keepdim=True))
+
+
+def steers(model):
+    def hook(m, a, out):
+        out = out.clone()
+        out[:, 0] = 0
+        return out
+    model.model.layers[0].register_forward_hook(hook)
+
+
+@pytest.mark.parametrize("change", [forgets, steers])
+def test_a_model_whose_prefixes_depend_on_what_follows(tiny_lm, change):
+    import copy
+    model = copy.deepcopy(tiny_lm[0])
+    evaluate(il.text_game(model, tiny_lm[1], TEXT, players=6), progress=False)       # a good experience first
+    change(model)
+    game = il.text_game(model, tiny_lm[1], TEXT, players=6)
+    with pytest.warns(UserWarning, match="does not agree with the model"): got = evaluate(game, progress=False)
+    torch.testing.assert_close(got, evaluate(game, tree=False, progress=False))
 
 
 def test_a_head_that_does_more_than_multiply(tiny_lm):
@@ -252,8 +276,6 @@ def test_a_head_that_does_more_than_multiply(tiny_lm):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         torch.testing.assert_close(evaluate(game, tree=True, progress=False), evaluate(game, tree=False, progress=False), atol=1e-3, rtol=1e-3)
-    from interlib.evaluation import TRUSTED
-    assert [apart for apart, _ in TRUSTED[model].values()] == [False]
 
 
 def test_only_language_models_have_a_tree(games):

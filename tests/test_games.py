@@ -242,6 +242,11 @@ def test_chat(tiny_lm):
     for i, p in enumerate(game.players):
         own = [t for t, r in enumerate(game.masked.regions.flatten().tolist()) if r == i]
         assert tokenizer.decode([found["input_ids"][t] for t in own]).strip() == p and found["offset_mapping"][own[0]][0] >= prompt.index(TEXT) - 1
+    game = il.text_game(model, tokenizer, "assistant", chat=True)            # a word of the template
+    found = tokenizer("<user>assistant\n<assistant>", return_offsets_mapping=True)
+    assert all(6 <= found["offset_mapping"][t][0] < 15 for t, r in enumerate(game.masked.regions.flatten().tolist()) if r == 0)
+    for wrong in ("Be brief.", None, ["hi"]):
+        with pytest.raises(TypeError, match="chat: got"): il.text_game(model, tokenizer, TEXT, chat=wrong)
     tokenizer.chat_template = "{% for m in messages %}{{ m.content | upper }}{% endfor %}"
     with pytest.raises(ValueError, match="the chat template changes it"): il.text_game(model, tokenizer, TEXT, chat=True)
 
@@ -390,6 +395,75 @@ def test_the_masked_span_of_a_small_tokenizer(tiny_lm, text): check_spans(tiny_l
 ])
 def test_bad_input(tiny_lm, change, error, message):
     with pytest.raises(error, match=message): il.text_game(*tiny_lm, **{"text": TEXT, **change})
+
+
+class InPlace(torch.nn.Module):
+    "Overwrites its input, and the features after every layer."
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(inplace=True), torch.nn.Conv2d(4, 4, 3), torch.nn.ReLU(inplace=True))
+        self.head = torch.nn.Linear(4, 3)
+    def forward(self, x): return self.head(self.layers(x.sub_(.5).div_(.25)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("layer", ["layers.0", "layers.1", "layers.2", None])
+def test_networks_that_overwrite_what_they_get(image, layer):
+    net, own = InPlace().eval(), image.clone()
+    game = il.image_game(net, image, grid=2, target=1) if layer is None else il.feature_game(net, image[None], layer, grid=2, target=1, output="logit")
+    v = il.evaluate(game, batch_size=3, progress=False)
+    assert torch.equal(image, own)
+    with torch.no_grad(): assert abs(net(image[None].clone())[0, 1] - v[-1]) < 1e-5
+    if layer == "layers.0":
+        with torch.no_grad():
+            f = net.layers[0]((image[None] - .5) / .25)
+            nobody = f.mean((2, 3), keepdim=True).expand_as(f)
+            assert abs(net.head(net.layers[1:](nobody.clone()).mean((2, 3)))[0, 1] - v[0]) < 1e-5
+
+
+def test_a_function_that_overwrites_its_rows():
+    def own(rows):
+        rows[:, 0] = np.log(np.abs(rows[:, 0]) + 1)
+        return rows.sum(1)
+    row = np.array([5., 2, 3])
+    v = il.evaluate(il.tabular_game(own, row, np.zeros(3)), progress=False)
+    assert row.tolist() == [5, 2, 3] and abs(v[-1] - np.log(6) - 5) < 1e-9
+
+
+def test_chance_and_batches_are_found_out(image):
+    class Moody(torch.nn.Module):
+        def __init__(self, how): super().__init__(); self.net, self.how = Skip(torch.add), how
+        def forward(self, x): return self.net(self.how(x))
+    for how in (lambda x: torch.nn.functional.dropout(x, .5), lambda x: x - x.mean(0)):
+        with pytest.raises(ValueError, match="must not depend on chance or on the batch"): il.image_game(Moody(how), image)
+
+
+def test_threads_share_a_network(image):
+    from concurrent.futures import ThreadPoolExecutor
+    net = resnet(20, channels=1, classes=3, seed=0).train()
+    games = [il.feature_game(net, image[None] * (k + 1) / 4, "layer2", grid=3, target=0) for k in range(4)]
+    want = [il.evaluate(g, progress=False) for g in games]
+    with ThreadPoolExecutor(4) as pool: got = list(pool.map(lambda g: il.evaluate(g, progress=False, batch_size=16), games * 2))
+    for a, b in zip(got, want * 2): torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    assert all(m.training for m in net.modules())
+
+
+def test_decision_values_of_classifiers_without_probabilities():
+    from sklearn.datasets import load_iris
+    from sklearn.svm import SVC
+    x, y = load_iris(return_X_y=True)
+    svc = SVC().fit(x, y)
+    game = il.tabular_game(svc, x[0], x.mean(0), target=0)
+    assert game.meta["output"] == "logit" and abs(il.evaluate(game, progress=False)[-1] - svc.decision_function(x[:1])[0, 0]) < 1e-9
+
+
+def test_numbers_of_numpy_and_torch(image):
+    make = partial(il.image_game, Skip(torch.add), image)
+    want = make(players=[0, 2], target=[0, 2], output="logit")
+    for players, target in ((np.array([0, 2]), np.array([0, 2])), (torch.tensor([0, 2]), torch.tensor([0, 2])), ((0, 2), range(0, 3, 2)), ([np.int64(0), 2], (np.int64(0), 2))):
+        game = make(players=players, target=target)
+        assert game.players == want.players and torch.equal(game(il.masks(2)), want(il.masks(2)))
+    assert make(players=np.int64(3)).n == 3
 
 
 @pytest.mark.parametrize("change, error, message", [
