@@ -336,8 +336,9 @@ def test_on_a_gpu(texts, tmp_path):
 
 # ---- the networks to explain; minutes on a fresh cache
 
-def test_resnet_of_digit_3():
-    net, tokenizer, done = trained("resnet20-digit3", progress=False)
+@pytest.mark.parametrize("name", ["resnet20-digit3", "vgg16-digit3"])
+def test_networks_of_digit_3(name):
+    net, tokenizer, done = trained(name, progress=False)
     assert done.accuracy[-1, 1] >= .97 and tokenizer is None and not net.training
 
 
