@@ -10,7 +10,7 @@ __all__ = ['LOCKS', 'borrowed', 'place_of', 'Game', 'as_game', 'Masked', 'logits
            'from_layer', 'repeated', 'layer_reader', 'to_model', 'feature_baseline', 'feature_game', 'predictor',
            'table_rows', 'tabular_game']
 
-# %% ../nbs/14_games.ipynb #89f827d4
+# %% ../nbs/14_games.ipynb #5b64f6de
 import inspect
 import re
 import threading
@@ -29,7 +29,7 @@ from .masking import (Baseline, column_regions, foreground, given_baseline, grid
                               mask_regions, one_token, players_of, plural, random_players, region_map, select_players, text_baseline)
 from .values import check_logits, for_targets, get_output
 
-# %% ../nbs/14_games.ipynb #39288723
+# %% ../nbs/14_games.ipynb #64b15530
 LOCKS = weakref.WeakKeyDictionary()   # model to its lock
 
 @contextmanager
@@ -45,7 +45,7 @@ def borrowed(
         finally:
             for m, training in modes: m.training = training
 
-# %% ../nbs/14_games.ipynb #0575571f
+# %% ../nbs/14_games.ipynb #4928f8e9
 def place_of(
     module, # torch module
 )->tuple: # device and dtype for its inputs
@@ -55,7 +55,7 @@ def place_of(
     device = next((h.execution_device for h in hooks if getattr(h, "execution_device", None) is not None), weight.device)
     return torch.device(device), weight.dtype
 
-# %% ../nbs/14_games.ipynb #807c2da8
+# %% ../nbs/14_games.ipynb #11b9179d
 @dataclass(eq=False)
 class Game:
     "Coalitions in, outputs out: `game(masks)` maps bool `(B, n)` to float `(B,)`, or `(B, targets)`."
@@ -82,7 +82,7 @@ class Game:
         out = self.fn(asked.to(self.device))
         return out if isinstance(masks, Tensor) else out.double().cpu().numpy()
 
-# %% ../nbs/14_games.ipynb #955d1eb8
+# %% ../nbs/14_games.ipynb #76e6a80d
 def as_game(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     n:int=None, # number of players, where the function does not say (`n` or `n_players`)
@@ -97,7 +97,7 @@ def as_game(
     fn = (lambda m: torch.as_tensor(game(m.numpy()))) if hasattr(game, "n_players") else lambda m: torch.as_tensor(game(m))
     return Game(fn, getattr(game, "players", None) or list(range(check_n(known))))
 
-# %% ../nbs/14_games.ipynb #d7171758
+# %% ../nbs/14_games.ipynb #c6faca59
 @dataclass(eq=False)
 class Masked:
     "A network and the one sample that it is asked about."
@@ -122,7 +122,7 @@ class Masked:
         "Outputs of bool `(B, n)`; the model is borrowed, without gradients."
         with borrowed(self.model) if isinstance(self.model, torch.nn.Module) else nullcontext(): return self(masks)
 
-# %% ../nbs/14_games.ipynb #1986f872
+# %% ../nbs/14_games.ipynb #1ce24b7a
 def logits_of(
     answer, # what a model returned
 )->Tensor: # `(batch, classes)`, float32 at least; one column for a single number each
@@ -134,7 +134,7 @@ def logits_of(
     check_logits(found, 0)
     return found.float() if found.dtype in (torch.float16, torch.bfloat16) else found
 
-# %% ../nbs/14_games.ipynb #8174f333
+# %% ../nbs/14_games.ipynb #3cf869af
 @contextmanager
 def readable(
     name:str, # the argument that the sample came in
@@ -149,7 +149,7 @@ def readable(
 
 def _what(x): return f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
 
-# %% ../nbs/14_games.ipynb #6189d3d5
+# %% ../nbs/14_games.ipynb #3970add5
 def class_names(
     model, # any
     classes:int, # how many columns its logits have
@@ -158,7 +158,7 @@ def class_names(
     known = getattr(getattr(model, "config", None), "id2label", None) or dict(enumerate(getattr(model, "classes_", [])))
     return [str(known.get(i, known.get(str(i), i))) for i in range(classes)] if known else []
 
-# %% ../nbs/14_games.ipynb #6f068594
+# %% ../nbs/14_games.ipynb #3026571c
 def class_target(
     target, # None, a class number, or a class name
     logits:Tensor, # `(1, classes)` of the sample
@@ -174,7 +174,7 @@ def class_target(
     check_logits(logits, target, name)
     return int(target)
 
-# %% ../nbs/14_games.ipynb #d27fd578
+# %% ../nbs/14_games.ipynb #f16a7960
 def question(
     target, # as the user gave it; a list for several
     output, # name or function
@@ -191,7 +191,7 @@ def question(
     if rival is not None and find(rival, "rival") in (goal if several else [goal]): raise ValueError(f"rival: got {rival!r}, which is the target; it must be another class")
     return goal, for_targets(value, goal)
 
-# %% ../nbs/14_games.ipynb #6e88a098
+# %% ../nbs/14_games.ipynb #d0eb0661
 def check_count(
     n:int, # how many players are asked for
     available:int, # how many there are
@@ -200,7 +200,7 @@ def check_count(
     "Raises `ValueError` if there are not that many, or none is asked for."
     if not 1 <= n <= available: raise ValueError(f"players: got {n}; there are {available} {plural(what)}, so it must be from 1 to {available}")
 
-# %% ../nbs/14_games.ipynb #54ca6869
+# %% ../nbs/14_games.ipynb #412fcceb
 def strongest_players(
     game:Game, # with everything that can play as players
     n:int, # how many to choose
@@ -212,7 +212,7 @@ def strongest_players(
     effect = (out[0] - out[1:]).abs().sum(1).tolist()
     return sorted(sorted(range(game.n), key=lambda i: (is_stop_word(str(game.players[i])), -effect[i]))[:n])
 
-# %% ../nbs/14_games.ipynb #f4e58478
+# %% ../nbs/14_games.ipynb #f07b6a98
 def checked(
     game:Game, # of a network
     z:Tensor, # logits of the sample, asked alone `(1, classes)`
@@ -227,7 +227,7 @@ def checked(
         raise ValueError(f"model: its output on the sample is {alone.tolist()} alone and {together.tolist()} beside another; it must not depend on chance or on the batch")
     return game
 
-# %% ../nbs/14_games.ipynb #30f9448e
+# %% ../nbs/14_games.ipynb #048f740d
 def network_game(
     masked:Masked, # with everything that can play as its regions
     names:list, # of the regions
@@ -250,7 +250,7 @@ def network_game(
     if choose == "random": return checked(game_of(random_players(eligible(), int(players), seed, f"eligible {plural(what)}")), z)
     return checked(game_of(strongest_players(game_of(list(range(len(names)))), int(players))), z)
 
-# %% ../nbs/14_games.ipynb #5d3619c7
+# %% ../nbs/14_games.ipynb #138b79e3
 def model_name(
     model, # torch module, or any predictor
 )->str:
@@ -258,7 +258,7 @@ def model_name(
     name = str(getattr(getattr(model, "config", None), "_name_or_path", "") or getattr(model, "__name__", type(model).__name__))
     return Path(name).name if Path(name).is_dir() else name
 
-# %% ../nbs/14_games.ipynb #3a15d0bd
+# %% ../nbs/14_games.ipynb #c856bd69
 def next_token_logits(
     model, # causal language model
     embeddings:Tensor, # `(B, L, d)`
@@ -269,7 +269,7 @@ def next_token_logits(
     z = model(inputs_embeds=embeddings, **{"use_cache": False, **given}, **last).logits[:, -1]
     return z if z.dtype == torch.float64 else z.float()
 
-# %% ../nbs/14_games.ipynb #d2943ab1
+# %% ../nbs/14_games.ipynb #48a11936
 def sentence_logits(
     model, # sequence classifier of transformers
     embeddings:Tensor, # `(B, L, d)`
@@ -278,7 +278,7 @@ def sentence_logits(
     "Logits of the classes, for embedded sentences of equal length."
     return logits_of(model(inputs_embeds=embeddings, **{k: t.expand(len(embeddings), -1) for k, t in given.items()}))
 
-# %% ../nbs/14_games.ipynb #ce4e0d7e
+# %% ../nbs/14_games.ipynb #beae25c7
 def reader_of(
     model, # of transformers
     x:Tensor, # embedded text `(1, L, d)`
@@ -292,7 +292,7 @@ def reader_of(
     if dims == 3 and getattr(model, "can_generate", lambda: True)(): return next_token_logits, {}, answer[:, -1].float()
     raise ValueError(f"model: {type(model).__name__} returns {'logits ' + str(tuple(answer.shape)) if dims else 'no logits'}; it must be a causal language model or a sequence classifier")
 
-# %% ../nbs/14_games.ipynb #1736aecb
+# %% ../nbs/14_games.ipynb #114c90f3
 def text_target(
     tokenizer, # of the model
     text:str, # the prompt
@@ -309,7 +309,7 @@ def text_target(
             raise
     return one_token(tokenizer, target, name)
 
-# %% ../nbs/14_games.ipynb #ee057069
+# %% ../nbs/14_games.ipynb #7f2a12cd
 def chat_prompt(
     tokenizer, # with a chat template
     text:str, # what the user says
@@ -325,7 +325,7 @@ def chat_prompt(
     if start < 0 or prompt != say("PLACE-OF-THE-TEXT").replace("PLACE-OF-THE-TEXT", text): raise ValueError(f"text: the chat template changes it, and it is no longer in the prompt {prompt!r}")
     return prompt, start
 
-# %% ../nbs/14_games.ipynb #bdb9c9af
+# %% ../nbs/14_games.ipynb #33717a27
 def text_game(
     model, # causal language model or sequence classifier of transformers
     tokenizer, # its fast tokenizer
@@ -371,12 +371,12 @@ def text_game(
     game.words = [(p.name, number.get(k)) for k, p in enumerate(available)]
     return game
 
-# %% ../nbs/14_games.ipynb #3b200855
+# %% ../nbs/14_games.ipynb #995bff1b
 def output_name(output): return output if isinstance(output, str) else getattr(output, "__name__", type(output).__name__)
 
 def baseline_name(baseline): return baseline if isinstance(baseline, str) else "tensor" if isinstance(baseline, Tensor) else type(baseline).__name__
 
-# %% ../nbs/14_games.ipynb #4b60ddce
+# %% ../nbs/14_games.ipynb #987942f6
 def regions_of(
     height:int, # of the image or feature map
     width:int, # of the image or feature map
@@ -387,7 +387,7 @@ def regions_of(
     "Cells of a grid, or of a label map where one is given."
     return grid_regions(height, width, grid, border) if regions is None else label_regions(regions, (height, width))
 
-# %% ../nbs/14_games.ipynb #62cd99af
+# %% ../nbs/14_games.ipynb #c6135442
 def image_game(
     model, # torch module, images `(B, C, H, W)` to logits `(B, classes)`
     image:Tensor, # `(C, H, W)`, as the model wants it
@@ -413,7 +413,7 @@ def image_game(
     return classifier_game(Masked(model, x, labels.to(device), fill, lambda model, images: logits_of(model(images)), None), z, names, players, target, output, rival, choose, seed,
                            dict(baseline=baseline_name(baseline)), "patch", 64 if device.type == "cpu" else 512)
 
-# %% ../nbs/14_games.ipynb #677618af
+# %% ../nbs/14_games.ipynb #f0c8ea8a
 def classifier_game(
     masked:Masked, # without its `value` yet
     z:Tensor, # logits of the sample `(1, classes)`
@@ -434,7 +434,7 @@ def classifier_game(
     if eligible is None: eligible = lambda: foreground(masked.x, masked.regions, masked.fill if masked.fill.ndim <= masked.x.ndim else masked.fill.mean(0))
     return network_game(replace(masked, value=value, output=output), names, players, choose, seed, eligible, what, z, meta=meta, batch=batch)
 
-# %% ../nbs/14_games.ipynb #f2ec0042
+# %% ../nbs/14_games.ipynb #79277ed0
 def layer_of(
     model, # torch module
     layer:str, # its name in `model.named_modules()`, e.g. `"layer1"` or `"bert.encoder.layer.0"`
@@ -444,7 +444,7 @@ def layer_of(
     if not isinstance(layer, str) or layer not in known: raise ValueError(f"layer: got {layer!r}; it must be one of {', '.join(map(repr, known[:40]))}{', ...' if len(known) > 40 else ''}")
     return model.get_submodule(layer)
 
-# %% ../nbs/14_games.ipynb #abe975a5
+# %% ../nbs/14_games.ipynb #2591b1cc
 def first_tensor(
     answer, # what a layer returned: a tensor, or a tuple that begins with one
     other=None, # a tensor to put in its place
@@ -454,7 +454,7 @@ def first_tensor(
     if not isinstance(answer, tuple) or not isinstance(answer[0], Tensor): raise ValueError(f"layer: it returns a {type(answer).__name__}; it must return a tensor, or a tuple that begins with one")
     return answer[0] if other is None else (other, *answer[1:])
 
-# %% ../nbs/14_games.ipynb #11cfd90d
+# %% ../nbs/14_games.ipynb #edcce73d
 @contextmanager
 def hooked(
     model, # torch module
@@ -466,7 +466,7 @@ def hooked(
     try: yield
     finally: handle.remove()
 
-# %% ../nbs/14_games.ipynb #6678b874
+# %% ../nbs/14_games.ipynb #28338744
 def ask(
     model, # torch module
     inputs, # a tensor, or a dict of tensors
@@ -474,7 +474,7 @@ def ask(
     "The model called with a copy of a tensor, or of named tensors: it may overwrite what it gets."
     return model(**{k: t.clone() for k, t in inputs.items()}) if isinstance(inputs, dict) else model(inputs.clone())
 
-# %% ../nbs/14_games.ipynb #8272e088
+# %% ../nbs/14_games.ipynb #00d2f5e8
 def layer_output(
     model, # torch module
     layer:str, # name of a submodule
@@ -486,7 +486,7 @@ def layer_output(
     if len(seen) != 1: raise ValueError(f"layer: {layer!r} is called {len(seen)} times in one pass; it must be called once")
     return seen[0], z
 
-# %% ../nbs/14_games.ipynb #f19f454b
+# %% ../nbs/14_games.ipynb #939d3d75
 def from_layer(
     model, # torch module
     features:Tensor, # `(B, ...)`, in place of the layer's output
@@ -496,7 +496,7 @@ def from_layer(
     "Logits of the network with these features after the layer."
     with hooked(model, layer, lambda answer: first_tensor(answer, features.clone())): return logits_of(ask(model, inputs))      # layers above may overwrite them
 
-# %% ../nbs/14_games.ipynb #53095f75
+# %% ../nbs/14_games.ipynb #c3e5272c
 def repeated(
     inputs, # of one sample: a tensor, or a dict of tensors
     times:int,
@@ -504,7 +504,7 @@ def repeated(
     "One sample as a batch of copies, without copying."
     return {k: repeated(t, times) for k, t in inputs.items()} if isinstance(inputs, dict) else inputs.expand(times, *inputs.shape[1:])
 
-# %% ../nbs/14_games.ipynb #2e1e9c9c
+# %% ../nbs/14_games.ipynb #32746982
 def layer_reader(
     model, # torch module
     layer:str, # name of a submodule
@@ -525,7 +525,7 @@ def layer_reader(
     if not same: warnings.warn(f"the layers below {layer!r} cannot run once for all features ({reason}); the whole network runs for each")
     return layers_above if same else all_layers
 
-# %% ../nbs/14_games.ipynb #6fe5413f
+# %% ../nbs/14_games.ipynb #55ebe801
 def to_model(
     inputs, # a tensor or a dict of tensors, or a text
     tokenizer, # for a text
@@ -540,7 +540,7 @@ def to_model(
     if not isinstance(inputs, Tensor): raise TypeError(f"inputs: got a {type(inputs).__name__}; it must be a tensor, a dict of tensors, or a text with its tokenizer")
     return inputs.detach().to(device, dtype if inputs.is_floating_point() else inputs.dtype)
 
-# %% ../nbs/14_games.ipynb #98f53540
+# %% ../nbs/14_games.ipynb #87ce0703
 def feature_baseline(
     model, # torch module
     layer:str, # name of a submodule
@@ -558,7 +558,7 @@ def feature_baseline(
         return (total / count).to(x)
     return input_baseline(x, baseline, sum(f.double().sum(0) for f in seen)[None] / len(data))
 
-# %% ../nbs/14_games.ipynb #338ef674
+# %% ../nbs/14_games.ipynb #075c0b8b
 def feature_game(
     model, # torch module whose answer is logits `(B, classes)`
     inputs, # of one sample: a tensor with a batch axis of one, a dict of such tensors, or a text (with `tokenizer`)
@@ -602,7 +602,7 @@ def feature_game(
         game.words = [(w, number.get(k)) for k, w in enumerate(names)]
     return game
 
-# %% ../nbs/14_games.ipynb #116010f4
+# %% ../nbs/14_games.ipynb #b9f85ef1
 def predictor(
     predict, # torch module, scikit-learn estimator or its `predict_proba`, or a function on arrays `(B, columns)`
     names:list, # of the columns
@@ -623,7 +623,7 @@ def predictor(
         return logits_of(answer.double().log() if proba else answer.double())
     return read, "log_odds" if proba else "logit"
 
-# %% ../nbs/14_games.ipynb #ab1ea7fe
+# %% ../nbs/14_games.ipynb #97e8e846
 def table_rows(
     rows, # tensor, array, Series or DataFrame
     name:str, # the argument it came in, for the message
@@ -634,7 +634,7 @@ def table_rows(
     except (TypeError, ValueError, RuntimeError) as e: raise TypeError(f"{name}: got a {type(rows).__name__} ({str(e).splitlines()[0]}); it must be numbers") from e
     return numbers, [str(c) for c in columns] if columns is not None and not callable(columns) else None
 
-# %% ../nbs/14_games.ipynb #439c3e0c
+# %% ../nbs/14_games.ipynb #85c81ba2
 def tabular_game(
     predict, # torch module, scikit-learn estimator or its `predict_proba`, or a function on arrays `(B, columns)`
     row, # `(columns,)`: tensor, array, or Series (whose names are used)

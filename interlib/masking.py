@@ -8,7 +8,7 @@ __all__ = ['STOP_WORDS', 'SPECIAL', 'FOREGROUND', 'Word', 'words', 'Player', 'pl
            'is_stop_word', 'mask_regions', 'mean_embedding', 'one_token', 'baseline_token', 'Baseline',
            'given_baseline', 'text_baseline', 'blurred', 'input_baseline', 'foreground']
 
-# %% ../nbs/13_masking.ipynb #45bf593b
+# %% ../nbs/13_masking.ipynb #1fe5ca3b
 from numbers import Integral
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .files import load_tensors, save_tensors
 
-# %% ../nbs/13_masking.ipynb #5103afb7
+# %% ../nbs/13_masking.ipynb #b1229ddd
 @dataclass(frozen=True)
 class Word:
     "A span of a text."
@@ -26,7 +26,7 @@ class Word:
     start:int # first character
     end:int # after the last character
 
-# %% ../nbs/13_masking.ipynb #d7d1f3b6
+# %% ../nbs/13_masking.ipynb #852c0772
 def words(
     text:str, # any text
 )->list: # of `Word`, in order
@@ -34,7 +34,7 @@ def words(
     import regex
     return [Word(m.group(), *m.span()) for m in regex.finditer(r"[\w\p{M}]+(?:['’.\-][\w\p{M}]+)*", text)]
 
-# %% ../nbs/13_masking.ipynb #6fbdf855
+# %% ../nbs/13_masking.ipynb #8f8619a1
 @dataclass(frozen=True)
 class Player:
     "A word (or words) and the positions of its tokens."
@@ -42,7 +42,7 @@ class Player:
     positions:tuple # of its tokens
     index:int # number of its first word in the text
 
-# %% ../nbs/13_masking.ipynb #ba155814
+# %% ../nbs/13_masking.ipynb #3849fd94
 def players_of(
     text:str, # any text
     offsets:list, # `(start, end)` in characters for every token, as a fast tokenizer reports them
@@ -56,7 +56,7 @@ def players_of(
     span = lambda own: text[max(0, min(offsets[t][0] for t in own)):max(offsets[t][1] for t in own)].strip()
     return [Player(span(own), tuple(sorted(own)), k) for own, k in found]
 
-# %% ../nbs/13_masking.ipynb #7bcf8fb4
+# %% ../nbs/13_masking.ipynb #2e98906c
 def region_map(
     players:list, # of `Player`
     length:int, # number of tokens
@@ -66,7 +66,7 @@ def region_map(
     for i, p in enumerate(players): regions[list(p.positions)] = i
     return regions
 
-# %% ../nbs/13_masking.ipynb #628ed174
+# %% ../nbs/13_masking.ipynb #aa8d92c1
 def grid_regions(
     height:int, # of the image or feature map
     width:int, # of the image or feature map
@@ -82,7 +82,7 @@ def grid_regions(
     inside = (row >= 0)[:, None] & (row < cells[0])[:, None] & (column >= 0) & (column < cells[1])
     return [f"r{i}c{j}" for i in range(cells[0]) for j in range(cells[1])], torch.where(inside, row[:, None] * cells[1] + column, -1)
 
-# %% ../nbs/13_masking.ipynb #f492b43f
+# %% ../nbs/13_masking.ipynb #076cd779
 def label_regions(
     labels, # int array or tensor, a label for every position; negative for background
     shape:tuple, # of the positions
@@ -95,9 +95,9 @@ def label_regions(
     if tuple(labels.shape) != tuple(shape): raise ValueError(f"regions: got a map of shape {tuple(labels.shape)}; it must be {tuple(shape)}")
     found = labels[labels >= 0].unique()
     if not len(found): raise ValueError("regions: got no label of 0 or more; there must be at least one region")
-    return [f"region {k}" for k in found.tolist()], torch.where(labels >= 0, torch.searchsorted(found, labels), -1)
+    return [f"region {k}" for k in found.tolist()], torch.where(labels >= 0, torch.searchsorted(found, labels.contiguous()), -1)
 
-# %% ../nbs/13_masking.ipynb #b2db7872
+# %% ../nbs/13_masking.ipynb #8b573d94
 def column_regions(
     columns:list, # names
     groups:dict=None, # name of a player to a list of columns; columns that are not named are background
@@ -113,7 +113,7 @@ def column_regions(
             regions[columns.index(c)] = i
     return list(groups), regions
 
-# %% ../nbs/13_masking.ipynb #da58e5aa
+# %% ../nbs/13_masking.ipynb #2d7cad74
 def plural(what): return what + ("es" if what.endswith("ch") else "s")
 
 def select_players(
@@ -138,7 +138,7 @@ def select_players(
     if not chosen: raise ValueError(f"players: got none; name at least one {what}")
     return sorted(chosen)
 
-# %% ../nbs/13_masking.ipynb #f753499e
+# %% ../nbs/13_masking.ipynb #a2424cb0
 def random_players(
     eligible:list, # of bool: who may be drawn
     n:int, # how many
@@ -151,7 +151,7 @@ def random_players(
     draw = torch.randperm(len(able), generator=torch.Generator().manual_seed(seed))[:n]
     return sorted(able[i] for i in draw.tolist())
 
-# %% ../nbs/13_masking.ipynb #f5b0a658
+# %% ../nbs/13_masking.ipynb #d9f53806
 def keep_regions(
     regions:Tensor, # int64 region map
     chosen:list, # numbers of the regions that play
@@ -161,21 +161,21 @@ def keep_regions(
     number[torch.tensor(chosen)] = torch.arange(len(chosen))
     return number[regions]                                              # -1 finds the last entry, which is never chosen
 
-# %% ../nbs/13_masking.ipynb #ca566956
+# %% ../nbs/13_masking.ipynb #e8becfa1
 STOP_WORDS = frozenset("""a an the this that these those i me my mine myself you your yours yourself he him his himself she her hers herself it its itself
 we us our ours ourselves they them their theirs themselves who whom whose which what and or but nor so if than then as at by for from in into of off on onto
 out over to up upon with within about above across after against along among around before behind below beneath beside between beyond down during near since
 through throughout toward towards under until via while because although though whether is am are was were be been being do does did doing done have has had
 having will would shall should can could may might must there here when where why how just also too very""".split())
 
-# %% ../nbs/13_masking.ipynb #850a6dcd
+# %% ../nbs/13_masking.ipynb #3c94f379
 def is_stop_word(
     word:str, # any word
 )->bool:
     "Whether a word belongs to the closed classes (articles, pronouns, prepositions, conjunctions, auxiliaries)."
     return word.lower() in STOP_WORDS
 
-# %% ../nbs/13_masking.ipynb #59f07755
+# %% ../nbs/13_masking.ipynb #b3367daa
 def mask_regions(
     x:Tensor, # one input, any shape
     masks:Tensor, # bool `(B, n)`, True = present
@@ -187,7 +187,7 @@ def mask_regions(
     present = present.reshape(len(masks), *[1] * (x.ndim - regions.ndim), *regions.shape)
     return torch.where(present.unsqueeze(1) if baseline.ndim > x.ndim else present, x, baseline)
 
-# %% ../nbs/13_masking.ipynb #629c6076
+# %% ../nbs/13_masking.ipynb #c8a90c51
 def mean_embedding(
     embed, # embedding module of a model
     device="cpu", # where it wants its inputs
@@ -196,7 +196,7 @@ def mean_embedding(
     tokens = len(next(embed.parameters()))
     with torch.inference_mode(): return sum(embed(ids.to(device)).sum(0, dtype=torch.float64) for ids in torch.arange(tokens).split(8192)).div(tokens)
 
-# %% ../nbs/13_masking.ipynb #075a8921
+# %% ../nbs/13_masking.ipynb #59789119
 def one_token(
     tokenizer, # of the model
     text:str, # what should be one token
@@ -207,7 +207,7 @@ def one_token(
     if len(ids) != 1: raise ValueError(f"{name}: got {text!r}, which is {len(ids)} tokens ({', '.join(repr(tokenizer.decode([i])) for i in ids)}); it must be one token")
     return ids[0]
 
-# %% ../nbs/13_masking.ipynb #368d7c3d
+# %% ../nbs/13_masking.ipynb #71cdcb23
 SPECIAL = ("mask", "pad", "unk", "cls")
 
 def baseline_token(
@@ -220,7 +220,7 @@ def baseline_token(
         raise ValueError(f"baseline: got {baseline!r}, which this tokenizer does not have; its special tokens are {', '.join(map(repr, tokenizer.all_special_tokens)) or 'none'}")
     return found
 
-# %% ../nbs/13_masking.ipynb #c070da5d
+# %% ../nbs/13_masking.ipynb #6c0d9ec2
 @dataclass(eq=False)
 class Baseline:
     "Learned baseline values: what they are, and for which network."
@@ -240,7 +240,7 @@ class Baseline:
 
     def __repr__(self): return f"Baseline of shape {tuple(self.values.shape)} for {self.model}: {self.meta}"
 
-# %% ../nbs/13_masking.ipynb #83e514cf
+# %% ../nbs/13_masking.ipynb #5ea35df7
 def given_baseline(
     baseline, # a tensor, or a `Baseline`
     shapes:list, # what its shape may be
@@ -256,7 +256,7 @@ def given_baseline(
     if baseline.is_complex() or not baseline.isfinite().all(): raise ValueError("baseline: got a tensor with NaN, infinity or complex numbers; it must be finite")
     return baseline.to(like)
 
-# %% ../nbs/13_masking.ipynb #1ac11d72
+# %% ../nbs/13_masking.ipynb #77d09423
 def text_baseline(
     embed, # embedding module of the model
     tokenizer, # of the model
@@ -271,7 +271,7 @@ def text_baseline(
     if baseline == "zero": return torch.zeros_like(x[0])
     return embed(torch.tensor(baseline_token(tokenizer, baseline), device=x.device)).to(x)
 
-# %% ../nbs/13_masking.ipynb #d12efae3
+# %% ../nbs/13_masking.ipynb #a9dd18fe
 def blurred(
     x:Tensor, # `(C, H, W)`
 )->Tensor: # same shape
@@ -279,7 +279,7 @@ def blurred(
     from torchvision.transforms.functional import gaussian_blur
     return gaussian_blur(x, [2 * (side // 4) + 1 for side in (x.shape[-1], x.shape[-2])])
 
-# %% ../nbs/13_masking.ipynb #f6554d62
+# %% ../nbs/13_masking.ipynb #537d41ba
 def input_baseline(
     x:Tensor, # one input: `(C, H, W)`, `(L, d)` or `(columns,)`
     baseline, # "zero", "mean", "channel_mean", "blur", a tensor, or a `Baseline`
@@ -299,7 +299,7 @@ def input_baseline(
     if baseline == "mean": raise ValueError("data: got None; baseline 'mean' needs the inputs to average, as `data`")
     raise ValueError(f"baseline: got {baseline!r}; it must be 'zero', 'mean' (with data)" + ", 'channel_mean'" * bool(positions) + ", 'blur'" * (x.ndim == 3) + ", a tensor, or a Baseline")
 
-# %% ../nbs/13_masking.ipynb #4cdeb2fa
+# %% ../nbs/13_masking.ipynb #53568ace
 FOREGROUND = 0.1   # of the difference of the patch that differs most
 
 def foreground(
