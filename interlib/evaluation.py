@@ -8,7 +8,7 @@ __all__ = ['TOGETHER', 'joined', 'branching_cache', 'PrefixTree', 'prefix_tree',
            'stored_table', 'check_how', 'check_cache', 'fill_table', 'along_tree', 'evaluate', 'peak_memory', 'Cost',
            'cost']
 
-# %% ../nbs/15_evaluation.ipynb #a03026e8
+# %% ../nbs/15_evaluation.ipynb #b4187e8e
 import hashlib
 import inspect
 import json
@@ -31,7 +31,7 @@ from .games import Game, as_game, borrowed, next_token_logits
 from .masking import mask_regions
 from .models import fingerprint
 
-# %% ../nbs/15_evaluation.ipynb #f933a21b
+# %% ../nbs/15_evaluation.ipynb #4d2866d7
 def joined(
     pieces:list, # keys or values `(b, heads, l, d)` of consecutive tokens, each with a multiple of the rows before
 )->Tensor: # `(B, heads, L, d)`, with the rows of the last and the tokens of all
@@ -43,7 +43,7 @@ def joined(
         at += p.shape[2]
     return out
 
-# %% ../nbs/15_evaluation.ipynb #b56524d6
+# %% ../nbs/15_evaluation.ipynb #ec962711
 def branching_cache(
     config, # of the model
 ):
@@ -61,7 +61,7 @@ def branching_cache(
     cache.layers = [BranchingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
 
-# %% ../nbs/15_evaluation.ipynb #81d9aba4
+# %% ../nbs/15_evaluation.ipynb #c0d0aeb9
 TOGETHER = 128   # so many tokens cost hardly more than one, since the weights are read anyway
 
 @dataclass(eq=False)
@@ -76,7 +76,7 @@ class PrefixTree:
         self.starts = dict(sorted(first.items(), key=lambda item: item[1]))     # first position by player, in the order of the prompt
         self.n = len(first)
 
-# %% ../nbs/15_evaluation.ipynb #98d5a31c
+# %% ../nbs/15_evaluation.ipynb #189f275c
 @patch
 def rows(
     self:PrefixTree,
@@ -86,7 +86,7 @@ def rows(
     row = self.token_bytes * len(self.masked.x) + 8 * self.masked.model.config.get_text_config().vocab_size
     return 2**max(0, min(self.n, (bytes // row).bit_length() - 1))
 
-# %% ../nbs/15_evaluation.ipynb #8d6197a5
+# %% ../nbs/15_evaluation.ipynb #b31f7334
 @patch
 def plan(
     self:PrefixTree,
@@ -98,7 +98,7 @@ def plan(
     small = max(k for k, (_, end, rows) in enumerate(parts) if k == 0 or end * rows <= TOGETHER)
     return [(0, *parts[small][1:]), *parts[small + 1:]]
 
-# %% ../nbs/15_evaluation.ipynb #b50d3ecd
+# %% ../nbs/15_evaluation.ipynb #9a24fa7c
 @patch
 def leaves(
     self:PrefixTree,
@@ -110,7 +110,7 @@ def leaves(
     for i in order[len(fixed):]: c = torch.stack([c, c + (1 << i)], 1).flatten()
     return c
 
-# %% ../nbs/15_evaluation.ipynb #8dc38a4b
+# %% ../nbs/15_evaluation.ipynb #b1347d40
 @patch
 def run(
     self:PrefixTree,
@@ -130,7 +130,7 @@ def run(
         self.token_bytes = sum(t[0, :, 0].nbytes for layer in cache.layers for t in (layer.keys, layer.values))
         return torch.cat([m.value(some) for some in z])
 
-# %% ../nbs/15_evaluation.ipynb #f45e0d16
+# %% ../nbs/15_evaluation.ipynb #27bac00b
 @patch
 def subtrees(
     self:PrefixTree,
@@ -140,7 +140,7 @@ def subtrees(
     d = max(0, self.n - (rows.bit_length() - 1))
     return bits(torch.arange(2**d), d).tolist()
 
-# %% ../nbs/15_evaluation.ipynb #44c48b90
+# %% ../nbs/15_evaluation.ipynb #9a424e76
 @patch
 def positions(
     self:PrefixTree,
@@ -150,7 +150,7 @@ def positions(
     some = self.subtrees(rows)
     return len(some) * sum((end - start) * rows for start, end, rows in self.plan(len(some[0])))
 
-# %% ../nbs/15_evaluation.ipynb #29394508
+# %% ../nbs/15_evaluation.ipynb #e27848ef
 def prefix_tree(
     game:Game, # any
 ): # `PrefixTree`, or None
@@ -159,14 +159,14 @@ def prefix_tree(
     causal = m is not None and m.logits is next_token_logits and "past_key_values" in inspect.signature(m.model.forward).parameters
     return PrefixTree(m) if causal else None
 
-# %% ../nbs/15_evaluation.ipynb #9560853c
+# %% ../nbs/15_evaluation.ipynb #d57e3c4b
 def out_of_memory(
     error, # an exception
 )->bool:
     "Whether torch ran out of memory, on a GPU or on the CPU."
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error)
 
-# %% ../nbs/15_evaluation.ipynb #ff014c78
+# %% ../nbs/15_evaluation.ipynb #0845d86d
 def check_outputs(
     got:Tensor, # what a game returned for these coalitions
     coalitions:Tensor, # int64 `(B,)`
@@ -183,7 +183,7 @@ def check_outputs(
         raise ValueError(f"game: its output is {got[tuple(bad[0])].item()} for coalition {c}, with {[p for i, p in enumerate(players) if c >> i & 1]} present; all outputs must be finite")
     return got
 
-# %% ../nbs/15_evaluation.ipynb #90db528d
+# %% ../nbs/15_evaluation.ipynb #6d0a0ef5
 def in_batches(
     game:Game,
     size:int, # coalitions at a time
@@ -192,7 +192,7 @@ def in_batches(
     "Yields `(coalitions, outputs)` for all that is not done."
     for c in (~done).nonzero().squeeze(1).split(size): yield c, game(bits(c, game.n))
 
-# %% ../nbs/15_evaluation.ipynb #f12cf97e
+# %% ../nbs/15_evaluation.ipynb #133d63b4
 def in_subtrees(
     tree:PrefixTree,
     game:Game, # whose tree it is
@@ -204,7 +204,7 @@ def in_subtrees(
         c = tree.leaves(fixed)
         if not done[c].all(): yield c, tree.run(fixed)
 
-# %% ../nbs/15_evaluation.ipynb #3023a49a
+# %% ../nbs/15_evaluation.ipynb #13044e98
 def agree(
     a:Tensor, # outputs
     b:Tensor, # the same, found in another way
@@ -214,7 +214,7 @@ def agree(
     eps = torch.finfo(dtype).eps
     return bool((a - b).abs().max() <= (0.02 if eps > 1e-4 else 0.001) * (a.max() - a.min()) + max(2e-5, 8 * eps) * a.abs().max())
 
-# %% ../nbs/15_evaluation.ipynb #a4902d7b
+# %% ../nbs/15_evaluation.ipynb #0eae5bbc
 def agrees_on_some(
     game:Game,
     table:Tensor, # `(2**n,)` or `(2**n, targets)`
@@ -226,7 +226,7 @@ def agrees_on_some(
     c = torch.tensor(sorted({0, every, even, every - even}))
     return agree(check_outputs(game(bits(c, game.n)), c, game.players), table[c], dtype)
 
-# %% ../nbs/15_evaluation.ipynb #7fec46db
+# %% ../nbs/15_evaluation.ipynb #9284d863
 def tree_of(
     game:Game, # any
 ): # `PrefixTree` that knows its memory, or None
@@ -240,7 +240,7 @@ def tree_of(
         return None
     return tree
 
-# %% ../nbs/15_evaluation.ipynb #99b44fa3
+# %% ../nbs/15_evaluation.ipynb #b410bab4
 def precision(
     device, # of the game
     autocast, # None, torch.bfloat16 or torch.float16
@@ -250,7 +250,7 @@ def precision(
     if autocast not in (torch.bfloat16, torch.float16): raise ValueError(f"autocast: got {autocast!r}; it must be None, torch.bfloat16 or torch.float16")
     return torch.autocast(torch.device(device).type, autocast)
 
-# %% ../nbs/15_evaluation.ipynb #48906ff0
+# %% ../nbs/15_evaluation.ipynb #24164f2f
 def compiled(
     game:Game, # of a torch network
 )->Game:
@@ -260,7 +260,7 @@ def compiled(
     own = replace(game.masked, model=torch.compile(game.masked.model))
     return replace(game, fn=own.outputs, masked=own)
 
-# %% ../nbs/15_evaluation.ipynb #a6133f4a
+# %% ../nbs/15_evaluation.ipynb #68095921
 def flat(
     tree, # dicts of tensors, nested
     name="",
@@ -268,7 +268,7 @@ def flat(
     "All tensors of nested dicts."
     return {name: tree} if isinstance(tree, Tensor) else {k: t for key, sub in tree.items() for k, t in flat(sub, f"{name}.{key}").items()}
 
-# %% ../nbs/15_evaluation.ipynb #b4dc58fd
+# %% ../nbs/15_evaluation.ipynb #3d7c44b2
 def code_of(
     fn, # an output: a name, a function, or a partial of one
 )->str:
@@ -279,7 +279,7 @@ def code_of(
     cells = [c.cell_contents for c in fn.__closure__ or ()]
     return f"{fn.__code__.co_code!r} {fn.__code__.co_names!r} {[code_of(c) if hasattr(c, '__code__') else repr(c) for c in (*fn.__code__.co_consts, *cells, *(fn.__defaults__ or ()))]!r}"
 
-# %% ../nbs/15_evaluation.ipynb #c01f5a7b
+# %% ../nbs/15_evaluation.ipynb #a7310456
 def table_key(
     game:Game,
     autocast=None, # precision, which changes the numbers
@@ -296,7 +296,7 @@ def table_key(
     about = [1, key, list(map(str, game.players)), {k: v for k, v in game.meta.items() if k != "model"}, str(autocast), digest(tensors), "" if m is None or game.key is not None else code_of(m.output)]
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
 
-# %% ../nbs/15_evaluation.ipynb #fab003e1
+# %% ../nbs/15_evaluation.ipynb #a6529dad
 def stored_table(
     game:Game,
     path, # where the table may be
@@ -314,7 +314,7 @@ def stored_table(
         problem = f"the stored table in {path} is not what the game says now"
     warnings.warn(f"cache: {problem}; the table is computed again")
 
-# %% ../nbs/15_evaluation.ipynb #cd5e69dd
+# %% ../nbs/15_evaluation.ipynb #abd67df3
 def check_how(
     batch_size, # as for `evaluate`
     tree, # as for `evaluate`
@@ -333,7 +333,7 @@ def check_cache(
         tempfile.TemporaryFile(dir=cache).close()
     except OSError as e: raise ValueError(f"cache: cannot write to the folder {str(cache)!r} ({e}); it must be a folder for files") from e
 
-# %% ../nbs/15_evaluation.ipynb #dc8df91f
+# %% ../nbs/15_evaluation.ipynb #22a67463
 def fill_table(
     game:Game,
     way, # function `(game, size, done)`
@@ -357,7 +357,7 @@ def fill_table(
                 size //= 2
     return table
 
-# %% ../nbs/15_evaluation.ipynb #29f5ddce
+# %% ../nbs/15_evaluation.ipynb #9908dd23
 def along_tree(
     game:Game,
     tree:PrefixTree,
@@ -376,7 +376,7 @@ def along_tree(
             reason = "its table does not agree with the model"
     warnings.warn(f"the prefix tree does not work for this model ({reason}); plain batches are used")
 
-# %% ../nbs/15_evaluation.ipynb #9a0e6beb
+# %% ../nbs/15_evaluation.ipynb #4c9662f8
 def evaluate(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     batch_size="auto", # coalitions at a time; "auto": what suits the game, what fits into 2 GB for a tree
@@ -405,7 +405,7 @@ def evaluate(
     if path: save_tensors(path, {"v": v}, "interlib.table", players=list(map(str, game.players)), meta=json.loads(json.dumps(game.meta, default=str)))
     return v
 
-# %% ../nbs/15_evaluation.ipynb #ea368d36
+# %% ../nbs/15_evaluation.ipynb #1800d136
 @contextmanager
 def peak_memory(
     device="cpu", # whose memory
@@ -426,7 +426,7 @@ def peak_memory(
         if gpu: got["bytes"] = torch.cuda.max_memory_allocated(device) - start
         else: done.set(); thread.join()
 
-# %% ../nbs/15_evaluation.ipynb #59f3abaa
+# %% ../nbs/15_evaluation.ipynb #d3c44126
 @dataclass(frozen=True)
 class Cost:
     "What `evaluate` will take."
@@ -435,7 +435,7 @@ class Cost:
     seconds:float # from one timed batch or subtree
     memory:int # bytes above those in use: the peak of that batch, scaled to a full one, and the table
 
-# %% ../nbs/15_evaluation.ipynb #9798a039
+# %% ../nbs/15_evaluation.ipynb #b791438a
 def cost(
     game, # `Game`, or any function on bool coalitions
     batch_size="auto", # as for `evaluate`
