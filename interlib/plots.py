@@ -602,7 +602,7 @@ def _blocks(
         if len(rows): blocks.append((f"{_elide(head, 24)}: " + (f"{len(rows)} of " if len(rows) < here.sum() else "") + str(here.sum()), rows))
     return blocks
 
-# %% ../nbs/01_plots.ipynb #353b9091
+# %% ../nbs/01_plots.ipynb #c73864cf
 def _wing(
     ax, # matplotlib Axes
     y, # places of the rows
@@ -614,7 +614,8 @@ def _wing(
     size:float, # of the font
 )->list: # the numbers written at the ends
     "The bars of one model, with a number at the end of each."
-    bars, numbers = ax.barh(y, side * abs(lengths), height=.68), [_signed(e) for e in effects]
+    bars, most = ax.barh(y, side * abs(lengths), height=.68), abs(effects).max()
+    numbers = [_signed(e) if e == 0 or abs(e) > 1e-4 * most else "≈ 0" for e in effects]
     for bar, at, e, text, kind, strong in zip(bars, y, effects, numbers, kinds, salient):
         bar.set(**bar_style(e, kind), alpha=None if strong else .35)
         ax.annotate(text, (bar.get_width(), at), xytext=(3 * side, 0), textcoords="offset points", ha="left" if side > 0 else "right", va="center",
