@@ -13,5 +13,6 @@ from interlib.plots import (plot_interactions, plot_matching, plot_shared, plot_
                             plot_transferability)
 from interlib.synthetic import and_or_game, planted
 from interlib.training import Training, train, trained
+from interlib.transferability import shared, shared_strength, transferability
 from interlib.transforms import (and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform,
                                  shapley, shapley_interactions)
