@@ -10,8 +10,10 @@ from interlib.games import Game, feature_game, image_game, tabular_game, text_ga
 from interlib.interactions import Interactions, Solution
 from interlib.masking import Baseline
 from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_lm, resnet, vgg
-from interlib.plots import plot_interactions, plot_matching, plot_strengths, plot_text
+from interlib.plots import (plot_interactions, plot_matching, plot_shared, plot_shared_strength, plot_strengths, plot_text,
+                            plot_transferability)
 from interlib.synthetic import and_or_game, planted
 from interlib.training import Training, train, trained
+from interlib.transferability import shared, shared_strength, transferability
 from interlib.transforms import (and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform,
                                  shapley, shapley_interactions)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['POSITIVE', 'NEGATIVE', 'SERIES', 'GREY', 'WIDTH', 'contrast', 'bar_style', 'number_repeats', 'interaction_label',
-           'plot_interactions', 'plot_text', 'plot_matching', 'plot_strengths']
+           'plot_interactions', 'plot_text', 'plot_matching', 'plot_strengths', 'plot_transferability',
+           'plot_shared_strength', 'plot_shared']
 
 # %% ../nbs/01_plots.ipynb #1bf67ec2
 import numpy as np, textwrap
@@ -61,17 +62,18 @@ def _same_length(
     lengths = {k: len(x) for k, x in lists.items()}
     if len(set(lengths.values())) > 1: raise ValueError(", ".join(f"{k} has {n}" for k, n in lengths.items()) + " entries; they must be equally many")
 
-# %% ../nbs/01_plots.ipynb #c69ffca2
+# %% ../nbs/01_plots.ipynb #c0067f79
 def _series(
     x, # numbers, or a dict name -> numbers
     name:str, # what to call it in an error
     alone:str, # name of the curve if there is only one
     flat:bool=False, # is any shape welcome?
+    missing:bool=False, # may an entry be missing, `None` or NaN?
 )->dict: # name -> float64 array
     "One curve or several, always by name."
     if not isinstance(x, dict): x = {alone: x}
     if not x: raise ValueError(f"{name}: got an empty dict; it must hold at least one curve")
-    return {str(k): _numbers(s, f"{name}[{k!r}]", flat=flat) for k, s in x.items()}
+    return {str(k): _numbers(s, f"{name}[{k!r}]", missing, flat) for k, s in x.items()}
 
 # %% ../nbs/01_plots.ipynb #3f83ff74
 def _threshold(
@@ -486,3 +488,185 @@ def plot_strengths(
     ax.set_yscale("log")
     if min(s[-1] for s in curves.values()) < floor: _draw_floor(ax, floor, most)
     return _dress(ax, title, "interactions, strongest first", _unit("interaction strength |I|", unit), pad=_legend(ax, keys, 1.15 * _inches(ax)[0]))
+
+# %% ../nbs/01_plots.ipynb #fd6d3703
+def _fractions(
+    ks, # (r,) where they were measured
+    curves, # dict name -> (r,)
+    bands, # dict name -> (r,)
+):
+    "Refuses curves outside [0, 1], and bands that are negative or belong to no curve."
+    for what, group in (("curves", curves), ("bands", bands)):
+        for name, s in group.items():
+            _same_length(**{"ks": ks, f"{what}[{name!r}]": s})
+            if (bad := (s < 0) | ((s > 1) if what == "curves" else False)).any(): raise ValueError(f"{what}[{name!r}]: entry {bad.argmax()} is {s[bad][0]}; it must be {'from 0 to 1' if what == 'curves' else '0 or more'}")
+    if unknown := set(bands) - set(curves): raise ValueError(f"bands: got one for {sorted(unknown)[0]!r}; the curves are {', '.join(map(repr, curves))}")
+
+# %% ../nbs/01_plots.ipynb #8234877b
+def plot_transferability(
+    ks, # (r,) numbers of interactions, or thresholds
+    curves, # (r,) the transferability at each of them, or a dict name -> (r,); NaN where it is not defined
+    bands=None, # (r,) half-width of the band around it, or a dict name -> (r,)
+    title:str=None,
+    what:str="k strongest interactions of each model", # what `ks` are
+    ax=None, # matplotlib Axes; a new figure if not given
+)->"Axes":
+    "Part of the salient interactions that all models share, for one method or several (Fig. 3 of Chen et al., 2024). Raises `ValueError` on values outside [0, 1] or lengths that differ."
+    ks, curves = _numbers(ks, "ks"), _series(curves, "curves", "transferability", missing=True)
+    bands = {} if bands is None else _series(bands, "bands", "transferability", missing=True)
+    _fractions(ks, curves, bands)
+    ax, rank, keys = _axes(ax, 3.7), np.argsort(ks, kind="stable"), []
+    for i, (name, s) in enumerate(curves.items()):
+        style = dict(color=SERIES[i % 4], zorder=3 - i / 100)
+        keys += ax.plot(ks[rank], s[rank], ["-", "--", "-.", ":"][i % 4], marker="o^sD"[i % 4] if len(s) < 30 else "", ms=4, lw=1.8, label=name, **style)
+        if name in bands: ax.fill_between(ks[rank], (s - bands[name])[rank], (s + bands[name])[rank], alpha=.2, lw=0, **style)
+    ax.set_ylim(-.02, 1.02)
+    return _dress(ax, title, what, "transferability s", pad=_legend(ax, keys, 1.15 * _inches(ax)[0]))
+
+# %% ../nbs/01_plots.ipynb #bce0a308
+def _parts(
+    orders, # (r,)
+    signs, # (r,)
+    strengths, # (r,)
+    shared, # (r,)
+)->tuple: # the same as arrays
+    "Refuses signs other than 1 and -1, two bars in one place, and a part larger than the whole."
+    x = {k: _numbers(v, k) for k, v in dict(orders=orders, signs=signs, strengths=strengths, shared=shared).items()}
+    _same_length(**x)
+    orders, signs, strengths, shared = x.values()
+    if (bad := ~np.isin(signs, (1, -1))).any(): raise ValueError(f"signs: entry {bad.argmax()} is {signs[bad][0]:g}; it must be 1 or -1")
+    if len(set(zip(orders, signs))) < len(orders): raise ValueError("orders, signs: a pair occurs twice; give the rows of one model")
+    if (bad := ~((0 <= shared) & (shared <= strengths * (1 + 1e-9)))).any(): raise ValueError(f"shared: entry {bad.argmax()} is {shared[bad][0]:g}; it must be from 0 to its strength, {strengths[bad][0]:g}")
+    return orders, signs, strengths, shared
+
+# %% ../nbs/01_plots.ipynb #60f84389
+def plot_shared_strength(
+    orders, # (r,) order of the interactions summed in each bar
+    signs, # (r,) 1 for effects above zero, -1 below
+    strengths, # (r,) summed strength of the salient interactions of that order and sign
+    shared, # (r,) the part of it that all models share
+    title:str=None,
+    unit:str=None, # of the effects, such as 'log-odds'
+    ax=None, # matplotlib Axes; a new figure if not given
+)->"Axes":
+    "Strength of one model's salient interactions by order and sign, the shared part filled (Fig. 4 of Chen et al., 2024). Raises `ValueError` on parts larger than the whole."
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Patch
+    orders, signs, strengths, shared = _parts(orders, signs, strengths, shared)
+    ax, colours = _axes(ax, 3.7), [NEGATIVE if s < 0 else POSITIVE for s in signs]
+    whole = ax.bar(orders, signs * strengths, .75, facecolor=[to_rgba(c, .2) for c in colours], edgecolor=colours, lw=.8)
+    ax.bar(orders, signs * shared, .75, color=colours)
+    size = np.clip(72 * _inches(ax)[0] / (orders.max() - orders.min() + 1) / 2.8, 5, 9)
+    ax.bar_label(whole, [f"{part / all:.0%}" if all else "" for part, all in zip(shared, strengths)], padding=2, fontsize=size)
+    ax.axhline(0, color=ax.spines["bottom"].get_edgecolor(), lw=.8)
+    ax.margins(y=.1)
+    ax.set_xticks(np.unique(orders))
+    keys = [Patch(fc=to_rgba(GREY, .2), ec=GREY, lw=.8, label="salient interactions"), Patch(fc=GREY, ec=GREY, label="shared by all models, in %")]
+    return _dress(ax, title, "order of the interactions", _unit("sum of effects", unit), pad=_legend(ax, keys, 1.15 * _inches(ax)[0]))
+
+# %% ../nbs/01_plots.ipynb #1fd65536
+def _pair(
+    effects, # dict name -> (r,), two of them
+    labels, # r tuples of names
+    kinds, # r times 'and' or 'or', or one for all
+    salient, # r collections of names of models
+)->tuple: # names, effects (2, r), labels, kinds, salient (2, r)
+    "Interactions of two models; refuses another number of models, and interactions that are salient in neither."
+    if not isinstance(effects, dict) or len(effects) != 2: raise ValueError(f"effects: got {f'{len(effects)} models' if isinstance(effects, dict) else type(effects).__name__}; it must be a dict of two, name -> effects")
+    names, salient = [str(k) for k in effects], [{str(k) for k in s} for s in salient]
+    (x, labels, kinds), (y, *_) = (_checked(e, labels, kinds) for e in effects.values())
+    _same_length(effects=x, salient=salient)
+    for i, s in enumerate(salient):
+        if not s or s - set(names): raise ValueError(f"salient: entry {i} is {tuple(sorted(s))}; it must name one or both of {', '.join(map(repr, names))}")
+    return names, np.stack([x, y]), labels, kinds, np.array([[k in s for s in salient] for k in names])
+
+# %% ../nbs/01_plots.ipynb #a1a1ff3d
+def _relative(
+    effects, # (2, r)
+)->np.ndarray: # (2, r)
+    "Effects as fractions of each model's strongest."
+    most = abs(effects).max(1, keepdims=True)
+    return effects / np.where(most > 0, most, 1)
+
+# %% ../nbs/01_plots.ipynb #c9a1592b
+def _blocks(
+    names, # of the two models
+    effects, # (2, r)
+    salient, # (2, r) bool
+    top:int, # rows at most
+)->list: # of (heading, indices of the rows)
+    "The strongest rows, the shared ones first; a heading says how many there are of each sort."
+    rank, blocks = np.argsort(-abs(_relative(effects)).max(0), kind="stable")[:top], []
+    for head, here in (("shared", salient.all(0)), (f"only {names[0]}", ~salient[1]), (f"only {names[1]}", ~salient[0])):
+        rows = rank[here[rank]]
+        if len(rows): blocks.append((f"{_elide(head, 24)}: " + (f"{len(rows)} of " if len(rows) < here.sum() else "") + str(here.sum()), rows))
+    return blocks
+
+# %% ../nbs/01_plots.ipynb #c73864cf
+def _wing(
+    ax, # matplotlib Axes
+    y, # places of the rows
+    effects, # (r,)
+    lengths, # of the bars, either sign
+    kinds, # 'and' or 'or' of each
+    salient, # bool; the others are drawn pale
+    side:int, # -1 for the left, 1 for the right
+    size:float, # of the font
+)->list: # the numbers written at the ends
+    "The bars of one model, with a number at the end of each."
+    bars, most = ax.barh(y, side * abs(lengths), height=.68), abs(effects).max()
+    numbers = [_signed(e) if e == 0 or abs(e) > 1e-4 * most else "≈ 0" for e in effects]
+    for bar, at, e, text, kind, strong in zip(bars, y, effects, numbers, kinds, salient):
+        bar.set(**bar_style(e, kind), alpha=None if strong else .35)
+        ax.annotate(text, (bar.get_width(), at), xytext=(3 * side, 0), textcoords="offset points", ha="left" if side > 0 else "right", va="center",
+                    fontsize=size, **({} if strong else {"color": GREY}))
+    return numbers
+
+# %% ../nbs/01_plots.ipynb #8c8d651c
+def _mirror(
+    ax, # matplotlib Axes
+    limit:float, # largest length on either side
+    common:bool, # do both sides have one scale?
+):
+    "Zero in the middle, strengths without a sign on both sides; no ticks where the scales differ."
+    ax.set_xlim(-limit, limit)
+    ax.axvline(0, color=ax.spines["bottom"].get_edgecolor(), lw=.8)
+    ax.tick_params(axis="y", length=0)
+    ax.locator_params(axis="x", nbins=7)
+    if common: ax.xaxis.set_major_formatter(lambda t, _: f"{abs(t):g}")
+    else: ax.set_xticks([])
+
+# %% ../nbs/01_plots.ipynb #7f162769
+def plot_shared(
+    effects, # dict name -> (r,), effects of the same interactions in two models: the left one, the right one
+    labels, # r tuples of names, the players of each interaction
+    kinds, # r times 'and' or 'or', or one of them for all
+    salient, # r collections of names: the models in which the interaction is salient
+    title:str=None,
+    unit:str=None, # of the effects, such as 'log-odds'
+    top:int=30, # rows at most
+    common:bool=True, # one scale for both; False gives each model its own
+    ax=None, # matplotlib Axes; a new figure, as tall as it needs, if not given
+)->"Axes":
+    "Shared and distinctive interactions of two models (Figs. 5 and 10 of Chen et al., 2024). Raises `ValueError` unless there are two models, and each interaction is salient in one of them."
+    names, x, labels, kinds, salient = _pair(effects, labels, kinds, salient)
+    if top < 1: raise ValueError(f"top: got {top}; it must be at least 1")
+    blocks, (wide, high) = _blocks(names, x, salient, int(top)), _inches(ax)
+    heads, rows = [h for h, _ in blocks], np.concatenate([r for _, r in blocks])
+    lines, kinds = len(rows) + len(heads), [kinds[i] for i in rows]
+    above = np.cumsum([0] + [len(r) + 1 for _, r in blocks[:-1]])                      # lines of the headings
+    y = np.setdiff1d(np.arange(lines), above)
+    texts, size = _fit_labels([labels[i] for i in rows], kinds, .8 * wide, high * len(rows) / lines)
+    ax = _axes(ax, 1.3 + lines * (.25 + .15 * max(t.count("\n") for t in texts)))
+    x, salient, lengths = x[:, rows], salient[:, rows], (x if common else _relative(x))[:, rows]
+    numbers = [t for i in (0, 1) for t in _wing(ax, y, x[i], lengths[i], kinds, salient[i], 2 * i - 1, size)]
+    _mirror(ax, (abs(lengths).max() or 1) * (1 + 2 * _margin(texts + heads, numbers, wide, size)), common)
+    ax.set_yticks([*y, *above], texts + heads, fontsize=size, parse_math=False)
+    for t in ax.get_yticklabels()[len(rows):]: t.set_fontweight("bold")
+    ax.set_ylim(lines - .4, -.6)
+    pad = _legend(ax, _kinds_key(x.T.ravel(), np.repeat(kinds, 2)), .75 * wide)
+    what = _unit("strength" if common else "strength, own scales", unit)
+    notes = [f"strongest {len(rows)} of {len(labels)}"] * (len(rows) < len(labels)) + ["pale: not salient in this model"] * (not salient.all())
+    _dress(ax, title, f"← {_elide(names[0], 20)}  ·  {what}  ·  {_elide(names[1], 20)} →\n{', '.join(notes)}".strip(), pad=pad)
+    ax.spines["left"].set_visible(False)
+    return ax

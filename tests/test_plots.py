@@ -9,11 +9,15 @@ from interlib.plots import *
 
 LONG = "counterrevolutionaries"
 BARS = dict(effects=[1., -2.], labels=[("pull", "of"), ("ground",)], kinds=["and", "or"])
+PAIR = {"A": [1., -2.], "B": [.5, 3.]}
 CALLS = {
     "interactions": lambda **kw: plot_interactions(**BARS, **kw),
     "text": lambda **kw: plot_text(["pull", "of"], [1., None], **kw),
     "matching": lambda **kw: plot_matching([1., 2, 3], [1., 2, 2], tau=.1, **kw),
     "strengths": lambda **kw: plot_strengths([1., 0], tau=.5, **kw),
+    "transferability": lambda **kw: plot_transferability([1, 2], {"a": [.5, 1], "b": [None, 0]}, {"a": [.1, .1]}, **kw),
+    "shared_strength": lambda **kw: plot_shared_strength([1, 2], [1, -1], [3., 2], [3., 0], **kw),
+    "shared": lambda **kw: plot_shared(PAIR, BARS["labels"], BARS["kinds"], [("A", "B"), ("B",)], **kw),
 }
 
 
@@ -51,6 +55,9 @@ def test_own_figure(call):
 @pytest.mark.parametrize("bad", [
     lambda: plot_interactions([1.], [], "and"), lambda: plot_interactions([np.nan], [("a",)], "and"), lambda: plot_interactions([1.], [("a",)], ["AND"]),
     lambda: plot_text(["a"], [1., 2.]), lambda: plot_text(["a"], [np.inf]), lambda: plot_matching([1., 2.], {}), lambda: plot_strengths([0.]),
+    lambda: plot_transferability([1], [1.1]), lambda: plot_transferability([1, 2], [1.]), lambda: plot_transferability([1], [1.], [-1.]),
+    lambda: plot_shared_strength([1], [0], [1.], [1.]), lambda: plot_shared_strength([1], [1], [1.], [-1.]), lambda: plot_shared_strength([1], [1], [1.], [np.nan]),
+    lambda: plot_shared(PAIR, [("a",)], "and", [("A",)]), lambda: plot_shared({**PAIR, "C": [1., 2.]}, BARS["labels"], "and", [("A",)] * 2), lambda: plot_shared(PAIR, BARS["labels"], "and", [(), ("A",)]),
 ])
 def test_refused_input_leaves_no_figure(bad):
     with pytest.raises(ValueError): bad()
@@ -146,6 +153,41 @@ def test_strengths_of_any_shape_and_where_the_floor_is():
 
 def test_matching_of_one_sample():
     assert plot_matching([1.], [1.5], tau=0).lines[0].get_ydata().tolist() == [1]
+
+
+@pytest.mark.parametrize("width, common", [(4, True), (7, True), (7, False)])
+@pytest.mark.parametrize("count", [1, 30])
+def test_two_sided_rows_stay_on_the_sheet_and_apart(width, common, count):
+    left = np.linspace(3, 1, count) * np.where(np.arange(count) % 2, 1, -1)
+    salient = [[("A", "B"), ("A",), ("B",)][i % 3] for i in range(count)]
+    fig, ax = plt.subplots(figsize=(width, 2 + .5 * count), layout="constrained")
+    plot_shared({"A": left, "B": 100 * left[::-1]}, [[LONG + str(i) for i in range(5)]] * count, "and", salient, unit="log-odds", common=common, ax=ax)
+    labels, numbers = sorted(boxes(ax.get_yticklabels(), fig), key=lambda b: -b.y0), boxes(ax.texts, fig)
+    assert min(b.x0 for b in labels) >= 0 and len(labels) == count + min(count, 3)
+    assert all(above.y0 >= below.y1 for above, below in zip(labels, labels[1:]))
+    assert not any(a.overlaps(b) for a in labels for b in numbers)
+    assert all(ax.bbox.x0 - 1 <= b.x0 and b.x1 <= fig.bbox.x1 for b in numbers)
+
+
+def test_two_sided_rows_are_the_strongest_of_either_model():
+    effects = {"A": [1., 0, .1], "B": [0, 100., 20.]}
+    ax = plot_shared(effects, [("a",), ("b",), ("c",)], "or", [("A",), ("B",), ("A", "B")], top=2)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "only A: 1", "only B: 1"]       # the shared one is the weakest of three
+    assert "strongest 2 of 3" in ax.get_xlabel()
+    plot_shared({"A": [0.], "B": [0.]}, [("a",)], "or", [("A",)]).figure.canvas.draw()
+
+
+def test_percentages_of_the_shared_part():
+    f = pd.DataFrame(dict(order=[1, 3], sign=[1, -1], strength=[2., 0.], shared=[1.5, 0.]), index=[7, 3])
+    ax = plot_shared_strength(f.order, f.sign, f.strength, f.shared)
+    assert [t.get_text() for t in ax.texts] == ["75%", ""]
+    assert ax.get_xticks().tolist() == [1, 3]
+
+
+def test_curves_have_gaps_and_any_order():
+    ax = plot_transferability([3, 1, 2], {"a": [.3, .1, np.nan]})
+    assert ax.lines[0].get_xdata().tolist() == [1, 2, 3] and np.isnan(ax.lines[0].get_ydata()[1])
+    assert ax.get_ylim()[0] < 0 and ax.get_ylim()[1] > 1
 
 
 def test_import_does_not_wait_for_matplotlib():
