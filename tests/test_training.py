@@ -318,7 +318,7 @@ def test_nan_names_the_epoch(tmp_path):
 
 
 def test_unknown_recipe():
-    with pytest.raises(ValueError, match="name: got 'minilm'; it must be one of 'minilm-sentiment', 'resnet20-digit3', 'vgg16-digit3'"): trained("minilm")
+    with pytest.raises(ValueError, match="name: got 'minilm'; it must be one of 'minilm-sentiment', 'minilm3-sentiment', 'resnet20-digit3', 'vgg16-digit3'"): trained("minilm")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -342,8 +342,9 @@ def test_networks_of_digit_3(name):
     assert done.accuracy[-1, 1] >= .97 and tokenizer is None and not net.training
 
 
-def test_minilm_of_sentiment():
-    model, tokenizer, done = trained("minilm-sentiment", progress=False)
-    assert done.accuracy[-1, 1] >= .84
+@pytest.mark.parametrize("name, layers, accuracy", [("minilm-sentiment", 6, .84), ("minilm3-sentiment", 3, .74)])
+def test_minilm_of_sentiment(name, layers, accuracy):
+    model, tokenizer, done = trained(name, progress=False)
+    assert model.config.num_hidden_layers == len(model.bert.encoder.layer) == layers and done.accuracy[-1, 1] >= accuracy
     z = logits(model, training.Texts(["A wonderful, moving film.", "A dull and stupid mess."], tokenizer)[torch.arange(2)])
     assert z.argmax(-1).tolist() == [1, 0]
