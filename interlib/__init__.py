@@ -3,7 +3,7 @@ __version__ = "0.1.0"
 from interlib.baselines import learn_baseline
 from interlib.coalitions import coalition, label, masks, members, orders
 from interlib.data import DataSplit, cifar10, cub, digits, mnist, movie_reviews, one_against_rest, squad, sst2, tiny_imagenet
-from interlib.decomposition import decompose, decompose_shared, harsanyi
+from interlib.decomposition import alternatives, decompose, decompose_shared, harsanyi
 from interlib.evaluation import Cost, cost, evaluate
 from interlib.first_order import sgd
 from interlib.games import Game, feature_game, image_game, tabular_game, text_game

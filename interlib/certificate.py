@@ -6,14 +6,15 @@
 __all__ = ['check_table', 'synthesis', 'adjoint', 'free_effects', 'strength', 'Equations', 'dual_norm', 'lower_bound', 'splits',
            'repair', 'highs']
 
-# %% ../nbs/05_certificate.ipynb #cf1ed1c3
+# %% ../nbs/05_certificate.ipynb #ea089ec8
+import numpy as np
 import torch
 from torch import Tensor
 
 from .coalitions import bits, n_players, orders
 from .transforms import and_inverse, and_transform, disjoint_sum, or_transform, superset_sum
 
-# %% ../nbs/05_certificate.ipynb #a7700333
+# %% ../nbs/05_certificate.ipynb #28a86d37
 def check_table(
     v:Tensor, # value table `(..., 2**n)`
 )->Tensor: # the same in float64
@@ -29,28 +30,28 @@ def check_table(
     if v.abs().max() > 1e300: raise ValueError(f"v: got outputs as large as {v.abs().max().item():.0e}; they must be at most 1e300")
     return v
 
-# %% ../nbs/05_certificate.ipynb #03a59299
+# %% ../nbs/05_certificate.ipynb #8b44e2cc
 def synthesis(
     x:Tensor, # `(..., 2, 2**n)`: AND effects `a` and turned OR effects `o'`
 )->Tensor: # outputs `(..., 2**n)`
     "`Z a + R o'`: from effects to outputs, apart from the constant."
     return and_inverse(x[..., 0, :]) + disjoint_sum(x[..., 1, :])
 
-# %% ../nbs/05_certificate.ipynb #5499d55a
+# %% ../nbs/05_certificate.ipynb #fe616799
 def adjoint(
     lam:Tensor, # one multiplier for each coalition `(..., 2**n)`
 )->Tensor: # `(..., 2, 2**n)`
     "`(Z' lam, R lam)`: the transpose of `synthesis`."
     return torch.stack([superset_sum(lam), disjoint_sum(lam)], -2)
 
-# %% ../nbs/05_certificate.ipynb #70468bc4
+# %% ../nbs/05_certificate.ipynb #7066abfb
 def free_effects(
     n:int, # number of players
 )->Tensor: # bool `(2, 2**n)`
     "Which effects are variables: AND of order one and more, OR of order two and more."
     return torch.stack([orders(n) > 0, orders(n) > 1])
 
-# %% ../nbs/05_certificate.ipynb #12ee5624
+# %% ../nbs/05_certificate.ipynb #9c5b9789
 def strength(
     x:Tensor, # effects of the models `(..., m, 2, 2**n)`
     alpha:float, # price of what is below the largest, from 0 to 1
@@ -59,7 +60,7 @@ def strength(
     s = x.abs()
     return ((1 - alpha) * s.amax(-3) + alpha * s.sum(-3)).sum((-1, -2))
 
-# %% ../nbs/05_certificate.ipynb #738251b2
+# %% ../nbs/05_certificate.ipynb #02272d21
 class Equations:
     "The rows `Z (AND a) + R (OR o') - BOX b + C = BOX[:, :m] u`: one for each model, and with `shared` one for each pair of models."
     def __init__(self,
@@ -97,7 +98,7 @@ class Equations:
         "How large the bounded numbers may be."
         return torch.cat([tau, *[zeta[..., i, None] + zeta[..., j, None] for i, j in self.pairs]], -1)
 
-# %% ../nbs/05_certificate.ipynb #4621ce34
+# %% ../nbs/05_certificate.ipynb #76eb80ab
 def dual_norm(
     y:Tensor, # `(..., m, 2, 2**n)`
     alpha:float, # from 0 to 1
@@ -107,7 +108,7 @@ def dual_norm(
     price = 1 - alpha + alpha * torch.arange(1, y.shape[-3] + 1, dtype=y.dtype, device=y.device)
     return (top / price[:, None, None]).amax((-1, -2, -3))
 
-# %% ../nbs/05_certificate.ipynb #5bb9ce7a
+# %% ../nbs/05_certificate.ipynb #478bd86d
 def lower_bound(
     u:Tensor, # outputs minus v(empty) `(..., m, 2**n)`
     lam:Tensor, # multipliers `(..., rows, 2**n)`, any
@@ -122,7 +123,7 @@ def lower_bound(
     gain = (eq.target(u) * lam).sum((-1, -2)) - (widths[..., None] * c.abs()).sum((-1, -2))
     return (gain / dual_norm(eq.adjoint(lam), alpha).clamp(min=1)).clamp(min=0)
 
-# %% ../nbs/05_certificate.ipynb #17d697ca
+# %% ../nbs/05_certificate.ipynb #b544fc9a
 def splits(
     u:Tensor, # outputs minus v(empty) `(..., m, 2**n)`
     x:Tensor, # effects `(..., m, 2, 2**n)`
@@ -133,7 +134,7 @@ def splits(
     gamma[..., 0] = 0
     return gamma
 
-# %% ../nbs/05_certificate.ipynb #a2d25063
+# %% ../nbs/05_certificate.ipynb #0bc8e57f
 def repair(
     u:Tensor, # outputs minus v(empty) `(..., m, 2**n)`
     x:Tensor, # effects `(..., m, 2, 2**n)`
@@ -155,17 +156,19 @@ def repair(
     x[..., 1, 1:] += or_transform(move)[..., 1:]
     return x, C - move[..., -1]
 
-# %% ../nbs/05_certificate.ipynb #10a82d03
+# %% ../nbs/05_certificate.ipynb #1de0bf94
 def highs(
     u:Tensor, # outputs minus v(empty) `(m, 2**n)`
     tau:Tensor, # bounds on the noise `(m,)`
     alpha:float=1., # from 0 to 1
     zeta:Tensor=None, # bounds on the own parts of the splits `(m,)`
+    direction:Tensor=None, # of the effects `(m, 2, 2**n)`: go as far as possible against it,
+    most:float=None, # while the strength is at most this
 )->tuple: # effects `(m, 2, 2**n)`, constants `(m,)`, multipliers `(rows, 2**n)`, iterations
     "The linear programme by `scipy.optimize.linprog`, method 'highs-ipm'; raises `RuntimeError` if HiGHS gives up."
     from functools import reduce
     from scipy.optimize import linprog
-    from scipy.sparse import csr_matrix, diags, hstack, identity, kron
+    from scipy.sparse import csr_matrix, diags, hstack, identity, kron, vstack
     eq = Equations(len(u), u.cpu().double(), zeta is not None)
     m, N, rows = eq.m, u.shape[1], len(eq.AND)
     power = lambda M: reduce(kron, [csr_matrix(M)] * eq.n)
@@ -176,14 +179,16 @@ def highs(
     ones = kron(dense(torch.eye(rows)[:, :m]), csr_matrix([[1.]] * N))
     boxes = keep @ kron(dense(eq.BOX), identity(N))
     k, T = A.shape[1], 2 * N if m > 1 and alpha < 1 else 0
-    cost = [alpha if T else 1.] * 2 * k + [1 - alpha] * T + [0.] * (m + boxes.shape[1])
+    cost = np.array([alpha if T else 1.] * 2 * k + [1 - alpha] * T + [0.] * (m + boxes.shape[1]))
     widths = eq.widths(tau.cpu(), None if zeta is None else zeta.cpu()).repeat_interleave(N).tolist()
-    limits = {}
-    if T:
-        each = kron(csr_matrix([[1.]] * m), identity(T)).tocsr()[free]
-        limits = dict(A_ub=hstack([identity(k), identity(k), -each, csr_matrix((k, m + boxes.shape[1]))]), b_ub=[0.] * k)
-    got = linprog(cost, A_eq=hstack([A, -A, csr_matrix((rows * N, T)), ones, -boxes]), b_eq=eq.target(u.cpu().double()).flatten().numpy(), **limits,
-                  bounds=[(0, None)] * (2 * k + T) + [(None, None)] * m + [(-w, w) for w in widths], method="highs-ipm")
+    above = [hstack([identity(k), identity(k), -kron(csr_matrix([[1.]] * m), identity(T)).tocsr()[free], csr_matrix((k, m + boxes.shape[1]))])] if T else []
+    limits = [0.] * k * bool(T)
+    if direction is not None:
+        d = direction.flatten().numpy()[free]
+        above, limits, cost = [*above, csr_matrix(cost)], [*limits, most], np.concatenate([d, -d, 0 * cost[2 * k:]])
+    got = linprog(cost, A_eq=hstack([A, -A, csr_matrix((rows * N, T)), ones, -boxes]), b_eq=eq.target(u.cpu().double()).flatten().numpy(),
+                  **(dict(A_ub=vstack(above), b_ub=limits) if above else {}), method="highs-ipm",
+                  bounds=[(0, None)] * (2 * k + T) + [(None, None)] * m + [(-w, w) for w in widths])
     if got.x is None: raise RuntimeError(f"HiGHS stopped without a solution: {got.message}")
     x = torch.zeros(m * 2 * N, dtype=torch.float64)
     x[torch.from_numpy(free)] = torch.from_numpy(got.x[:k] - got.x[k:2 * k])

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['solvers', 'needs', 'harsanyi', 'meet_matrix', 'join_matrix', 'normal_matrix', 'normal_solver', 'interior_point',
-           'scaled', 'decompose', 'decompose_shared']
+           'scaled', 'decompose', 'alternatives', 'decompose_shared']
 
-# %% ../nbs/05_decomposition.ipynb #a4c3e811
+# %% ../nbs/05_decomposition.ipynb #82a634c9
 import time
 import warnings
 
@@ -18,7 +18,7 @@ from .coalitions import check_memory, n_players
 from .interactions import Interactions, Solution, check_players
 from .transforms import and_inverse, and_transform
 
-# %% ../nbs/05_decomposition.ipynb #adb52c4d
+# %% ../nbs/05_decomposition.ipynb #fe6234d9
 def harsanyi(
     v:Tensor, # value table `(2**n,)`
     players=None, # names of the players
@@ -29,7 +29,7 @@ def harsanyi(
     size = I[1:].abs().sum().item()
     return Interactions(I, torch.zeros_like(I), players, Solution(size, size, time.perf_counter() - started, 0, "moebius"))
 
-# %% ../nbs/05_decomposition.ipynb #bf88eec3
+# %% ../nbs/05_decomposition.ipynb #337e9a29
 def _double(z, out, corner):
     "`out` with `z` on its diagonal and every pair of blocks joined by copies of its first (`corner=0`) or second (`corner=1`) block."
     out = z.new_empty(*z.shape, z.shape[-1]) if out is None else out
@@ -42,7 +42,7 @@ def _double(z, out, corner):
         pairs[..., 1, :, 0, :, :] = block
     return out
 
-# %% ../nbs/05_decomposition.ipynb #356c8cec
+# %% ../nbs/05_decomposition.ipynb #5460af97
 def meet_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -50,7 +50,7 @@ def meet_matrix(
     "`M[S, S'] = z[S & S']`."
     return _double(z, out, 0)
 
-# %% ../nbs/05_decomposition.ipynb #977d131d
+# %% ../nbs/05_decomposition.ipynb #b613ba5e
 def join_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -58,7 +58,7 @@ def join_matrix(
     "`M[S, S'] = z[S | S']`."
     return _double(z, out, 1)
 
-# %% ../nbs/05_decomposition.ipynb #e2700afa
+# %% ../nbs/05_decomposition.ipynb #653ed263
 def normal_matrix(
     B:Tensor, # weights of the effects `(b, m, m, 2, 2**n)`
     theta:Tensor, # weights of the bounded numbers `(b, boxes, 2**n)`
@@ -76,7 +76,7 @@ def normal_matrix(
         M[:, k, 0], M[:, :, :, k, 0], M[:, k, 0, k, 0] = 0, 0, 1
     return M.flatten(1, 2).flatten(2)
 
-# %% ../nbs/05_decomposition.ipynb #cb774b89
+# %% ../nbs/05_decomposition.ipynb #5c190e02
 def normal_solver(
     B:Tensor, # weights of the effects `(b, m, m, 2, 2**n)`
     theta:Tensor, # weights of the bounded numbers `(b, boxes, 2**n)`
@@ -104,7 +104,7 @@ def normal_solver(
         return lam + step * p
     return solve
 
-# %% ../nbs/05_decomposition.ipynb #5fdb508c
+# %% ../nbs/05_decomposition.ipynb #184b4e53
 def _partners(P, Q, alpha):
     "`B`, `E` and `delta` as above, and the weights of the bounded numbers."
     (p, n, s), (lo, hi) = (P[0] / Q[0]).unbind(1), P[1].unbind(1)
@@ -116,7 +116,7 @@ def _partners(P, Q, alpha):
     own[..., 1, 0, :] = own.mean((1, 2))
     return B, E, delta, lo * hi / (Q[1][:, 1] * lo + Q[1][:, 0] * hi).clamp(min=1e-300)
 
-# %% ../nbs/05_decomposition.ipynb #af7fb267
+# %% ../nbs/05_decomposition.ipynb #3dc9f746
 def _newton(P, Q, miss, eq, alpha, work):
     "One factorisation; gives the function from `target` to the directions `(dlam, dC, dP, dQ)` towards a vanishing `miss` and products `P * Q + target`."
     B, E, delta, theta = _partners(P, Q, alpha)
@@ -141,16 +141,16 @@ def _newton(P, Q, miss, eq, alpha, work):
         return lam, dC, [g - P[0] / Qs * dQ, db], [dQ, ((target[1] - Q[1] * db) / P[1].clamp(min=1e-300)).masked_fill(P[1] == 0, 0)]
     return direction
 
-# %% ../nbs/05_decomposition.ipynb #c0dff100
+# %% ../nbs/05_decomposition.ipynb #2d349bef
 def _longest(P, dP):
     "The longest step in [0, 1] that keeps all of `P` positive, with a small margin; `(b,)`."
     return torch.stack([torch.where(d < 0, -p / d, torch.inf).flatten(1).amin(1) for p, d in zip(P, dP)]).amin(0).mul(0.9995).clamp(max=1)
 
-# %% ../nbs/05_decomposition.ipynb #2ba009a4
+# %% ../nbs/05_decomposition.ipynb #b624bafb
 def _step(P, size, dP): return [p + size.view(-1, *[1] * (p.ndim - 1)) * d for p, d in zip(P, dP)]
 def _dot(P, Q): return sum((p * q).flatten(1).sum(1) for p, q in zip(P, Q))
 
-# %% ../nbs/05_decomposition.ipynb #3f03b32d
+# %% ../nbs/05_decomposition.ipynb #ac4926e8
 def _start(u, widths, eq, alpha, work):
     "First point: `P`, `Q`, constants."
     shape, live = (len(u), 3, *u.shape[1:2], 2, u.shape[-1]), eq.BOX.abs().mT @ eq.live > 0
@@ -164,14 +164,14 @@ def _start(u, widths, eq, alpha, work):
     size = x.abs() + 2 * away
     return [P[0] * torch.stack([x.relu() + away, (-x).relu() + away, size.amax(1, keepdim=True) - size + away], 1), P[1]], Q, C
 
-# %% ../nbs/05_decomposition.ipynb #3838d5cd
+# %% ../nbs/05_decomposition.ipynb #edcf1e30
 def _keep_best(best, todo, objective, x, C, bound, lam):
     "Replaces the entries of `best` for the tables `todo` where objective or bound improved."
     up, higher = objective < best["objective"][todo], bound > best["bound"][todo]
     for key, new in dict(objective=objective, x=x, C=C).items(): best[key][todo[up]] = new[up]
     for key, new in dict(bound=bound, lam=lam).items(): best[key][todo[higher]] = new[higher]
 
-# %% ../nbs/05_decomposition.ipynb #f5993c63
+# %% ../nbs/05_decomposition.ipynb #b300ae4c
 def interior_point(
     u:Tensor, # outputs minus v(empty), scaled to size 1 `(b, m, 2**n)`
     tau:Tensor, # bounds on the noise `(b, m)`
@@ -193,7 +193,7 @@ def interior_point(
         fixed, constant = repair(u, x, C, tau, zeta)
         _keep_best(best, todo, strength(fixed, alpha), fixed, constant, lower_bound(u, lam, widths, eq, alpha), lam)
         gap = (best["objective"] - best["bound"])[todo] / best["objective"][todo]
-        stalls[todo] = torch.where((gap > 0.9 * best["gap"][todo]) & (gap < 1e-3), stalls[todo] + 1, 0)
+        stalls[todo] = torch.where((gap > 0.5 * best["gap"][todo]) & (gap < 1e-6), stalls[todo] + 1, 0)
         best["gap"][todo], iterations[todo] = gap, i
         go = (gap > tol) & (stalls[todo] < 3)
         if not go.any(): break
@@ -214,13 +214,13 @@ def interior_point(
         (C,), (lam,) = _step([C], primal, [dC]), _step([lam], dual, [dlam])
     return best["x"], best["C"], best["lam"], iterations
 
-# %% ../nbs/05_decomposition.ipynb #0da3a124
+# %% ../nbs/05_decomposition.ipynb #3bda2609
 def _highs_batch(u, tau, alpha=1., zeta=None):
     "`highs` for each sample of a batch, with the shapes of `interior_point`."
     solved = zip(*[highs(u[i], tau[i], alpha, None if zeta is None else zeta[i]) for i in range(len(u))])
     return tuple(torch.stack([torch.as_tensor(s) for s in column]).to(u.device) for column in solved)
 
-# %% ../nbs/05_decomposition.ipynb #cdc9b9bf
+# %% ../nbs/05_decomposition.ipynb #e8a2f671
 def scaled(
     solver, # function of `u`, `tau`, `alpha`, `zeta`
 ): # the same function
@@ -231,14 +231,14 @@ def scaled(
         return x * size[..., None, None], C * size, lam, iterations
     return run
 
-# %% ../nbs/05_decomposition.ipynb #774622a4
+# %% ../nbs/05_decomposition.ipynb #22f19fd2
 solvers = {"ipm": scaled(interior_point), "highs": scaled(_highs_batch)} # name -> function of `u`, `tau`, `alpha` and `zeta`
 needs = { # name -> bytes for one sample by models, rows and players, and what to say when they are not there
     "ipm": (lambda m, rows, n: (2 * rows**2 + m**2) * 8.7 * 4**n, "the interior point"),
     "highs": (lambda m, rows, n: 600 * m * rows * 3**n, "HiGHS"),
 }
 
-# %% ../nbs/05_decomposition.ipynb #2f918552
+# %% ../nbs/05_decomposition.ipynb #ca021977
 def _solve(u, tau, alpha, zeta, solver):
     "Effects, constants, multipliers of the models' rows or all rows, and iterations for a batch `(b, m, 2**n)`."
     b, m, N = u.shape
@@ -256,7 +256,7 @@ def _solve(u, tau, alpha, zeta, solver):
         x[some], C[some] = repair(u[some], found, constant, tau[some], own)
     return x, C, lam, iterations
 
-# %% ../nbs/05_decomposition.ipynb #22054328
+# %% ../nbs/05_decomposition.ipynb #e383ebc8
 def _check(noise, solver, n, m, rows, device):
     "The solver to use and its name; raises for arguments that cannot be used."
     if isinstance(noise, (str, bool)) or noise is None or not 0 <= noise <= 1: raise ValueError(f"noise: got {noise}; it must be from 0 to 1, a fraction of |v(N) - v(empty)|")
@@ -267,7 +267,7 @@ def _check(noise, solver, n, m, rows, device):
     check_memory(n, bytes(m, rows, n), device, what)
     return solvers[name], name
 
-# %% ../nbs/05_decomposition.ipynb #272656b0
+# %% ../nbs/05_decomposition.ipynb #a8fce08b
 def _results(v, x, C, lam, iterations, tau, alpha, zeta, seconds, players, name):
     "Lists of `Interactions`, one for each model, for each sample of `(b, m, 2**n)`; AND and OR of single players merged."
     eq = Equations(v.shape[1], v, zeta is not None)
@@ -282,7 +282,7 @@ def _results(v, x, C, lam, iterations, tau, alpha, zeta, seconds, players, name)
     and_[..., 0] = v[..., 0] + C + x[:, :, 1, 1:].sum(-1)
     return [[Interactions(and_[b, i], or_[b, i], players, Solution(objective[b], min(bound[b], objective[b]), seconds, iterations[b].item(), name)) for i in range(v.shape[1])] for b in range(len(v))]
 
-# %% ../nbs/05_decomposition.ipynb #307a7109
+# %% ../nbs/05_decomposition.ipynb #004fd7ca
 def decompose(
     v:Tensor, # value table `(2**n,)`, or a batch of them `(..., 2**n)`
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`, from 0 to 1
@@ -302,7 +302,29 @@ def decompose(
     found = [x for x, in _results(flat, *solved, tau, 1., None, (time.perf_counter() - started) / len(flat), players, name)]
     return found if v.ndim > 1 else found[0]
 
-# %% ../nbs/05_decomposition.ipynb #22c08672
+# %% ../nbs/05_decomposition.ipynb #c0a5cb7a
+def alternatives(
+    v:Tensor, # value table `(2**n,)`
+    noise:float=0.02, # as in `decompose`
+    k:int=4, # how many
+    seed:int=0, # of the directions
+    slack:float=1e-6, # how much larger the objective may be, relative to the optimum
+    players=None, # names of the players
+)->list: # of `Interactions`
+    "Other AND-OR models that are as sparse, each the furthest in a random direction; by HiGHS, up to about ten players."
+    best, players = decompose(v, noise, players=players), check_players(players, n_players(check_table(v)))
+    v, generator = check_table(v)[None, None], torch.Generator().manual_seed(seed)
+    tau, size = noise * (v[..., -1] - v[..., 0]).abs(), (v - v[..., :1]).abs().max()
+    def further():
+        direction = torch.randn(1, 2, v.shape[-1], generator=generator, dtype=torch.float64)
+        most = (1 + slack) * best.solution.objective / size.item()
+        return scaled(lambda u, tau, alpha, zeta: tuple(torch.as_tensor(t)[None] for t in highs(u[0].cpu(), tau[0].cpu(), alpha, zeta, direction, most)))
+    def point():
+        x, C, lam, iterations = further()(v - v[..., :1], tau)
+        return _results(v, *repair(v - v[..., :1], x, C, tau), lam, iterations, tau, 1., None, 0., players, "alternative")[0][0]
+    return [point() for _ in range(k)]
+
+# %% ../nbs/05_decomposition.ipynb #6b04d984
 def _models(
     v, # value tables, one for each model
 )->Tensor: # `(b, m, 2**n)`, and the batch's shape
@@ -314,7 +336,7 @@ def _models(
     if len({t.device for t in v}) > 1: raise ValueError(f"v: got tables on {', '.join(str(t.device) for t in v)}; all must be on one device")
     return torch.stack(v, -2).reshape(-1, len(v), v[0].shape[-1]), v[0].shape[:-1]
 
-# %% ../nbs/05_decomposition.ipynb #05a90b98
+# %% ../nbs/05_decomposition.ipynb #6a8c70eb
 def decompose_shared(
     v, # value tables of m >= 2 models on one sample, `m` of `(2**n,)`, or on a batch of samples, `m` of `(..., 2**n)`
     alpha:float=0.1, # price of an effect below the models' largest, from 0 (Eq. 5) to 1 (separate)
