@@ -120,8 +120,10 @@ def lower_bound(
     lam = lam.clone()
     lam[..., :eq.m, -1] -= lam[..., :eq.m, :].sum(-1)
     c = eq.boxes(lam)
-    gain = (eq.target(u) * lam).sum((-1, -2)) - (widths[..., None] * c.abs()).sum((-1, -2))
-    return (gain / dual_norm(eq.adjoint(lam), alpha).clamp(min=1)).clamp(min=0)
+    target, eps = eq.target(u), 4 * torch.finfo(lam.dtype).eps
+    gain = (target * lam).sum((-1, -2)) - (widths[..., None] * c.abs()).sum((-1, -2))
+    lost = eps * ((target.abs() + (eq.BOX.abs() * widths[..., None, :]).sum(-1, keepdim=True)) * lam.abs()).sum((-1, -2))          # at most, by rounding
+    return ((gain - lost) / (dual_norm(eq.adjoint(lam), alpha) + eps * lam.abs().sum((-1, -2))).clamp(min=1)).clamp(min=0)
 
 # %% ../nbs/05_certificate.ipynb #b544fc9a
 def splits(

@@ -9,6 +9,7 @@ __all__ = ['solvers', 'needs', 'harsanyi', 'meet_matrix', 'join_matrix', 'normal
 # %% ../nbs/05_decomposition.ipynb #82a634c9
 import time
 import warnings
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -201,11 +202,12 @@ def interior_point(
         P, Q, alive = ([t[go] for t in ts] for ts in (P, Q, alive))
         if zeta is not None: zeta = zeta[go]
         constants = torch.cat([C, C.new_zeros(len(C), rows - m)], 1)[..., None]
-        try: direction = _newton(P, Q, eq.target(u) - eq(x, box) - constants * eq.live, eq, alpha, [w[:len(todo)] for w in work])
-        except torch.linalg.LinAlgError: break
         count = _dot(alive, alive)
         mu = _dot(P, Q) / count
-        _, _, dP, dQ = direction([-p * q for p, q in zip(P, Q)])
+        try:
+            direction = _newton(P, Q, eq.target(u) - eq(x, box) - constants * eq.live, eq, alpha, [w[:len(todo)] for w in work])
+            _, _, dP, dQ = direction([-p * q for p, q in zip(P, Q)])
+        except torch.linalg.LinAlgError: break
         ahead = _dot(_step(P, _longest(P, dP), dP), _step(Q, _longest(Q, dQ), dQ)) / count
         centre = _step([-p * q - dp * dq for p, q, dp, dq in zip(P, Q, dP, dQ)], (ahead / mu) ** 3 * mu, alive)
         dlam, dC, dP, dQ = direction([t * a for t, a in zip(centre, alive)])
@@ -245,9 +247,13 @@ def _solve(u, tau, alpha, zeta, solver):
     x, C, iterations = u.new_zeros(b, m, 2, N), (u.amax(-1) + u.amin(-1)) / 2, torch.zeros(b, dtype=torch.long, device=u.device)
     eq = Equations(m, u, zeta is not None)
     lam, hard = u.new_zeros(b, len(eq.AND), N), (u.amax(-1) - C > tau).any(1)
+    if zeta is not None:                                                # constants close to each other, for splits that agree
+        low, high = (u.amax(-1) - tau).minimum(C), (u.amin(-1) + tau).maximum(C)
+        C = (((low - 2 * zeta).amax(1, keepdim=True) + (high + 2 * zeta).amin(1, keepdim=True)) / 2).clamp(low, high)
     if zeta is None: loose = hard
     else:
-        x, C, lam[:, :m], iterations = _solve(u, tau, alpha, None, solver)
+        x, found, lam[:, :m], iterations = _solve(u, tau, alpha, None, solver)
+        C = torch.where(hard[:, None], found, C)
         gamma = splits(u, x, C)
         loose = ((gamma - zeta[..., None]).amax(1) > (gamma + zeta[..., None]).amin(1)).any(1)
     for some in loose.nonzero().squeeze(1).split(max(1, 2**24 // (len(eq.AND) * N)**2)) if loose.any() else ():
@@ -257,24 +263,31 @@ def _solve(u, tau, alpha, zeta, solver):
     return x, C, lam, iterations
 
 # %% ../nbs/05_decomposition.ipynb #e383ebc8
-def _check(noise, solver, n, m, rows, device):
-    "The solver to use and its name; raises for arguments that cannot be used."
-    if isinstance(noise, (str, bool)) or noise is None or not 0 <= noise <= 1: raise ValueError(f"noise: got {noise}; it must be from 0 to 1, a fraction of |v(N) - v(empty)|")
+def _number(name, x, low, high, what):
+    "`x` as a finite float; raises `ValueError` for anything but one number from `low` to `high`."
+    try: number = float("nan") if isinstance(x, (str, bool)) else float(x)
+    except (TypeError, ValueError, RuntimeError): number = float("nan")
+    if not low <= number <= high or number == float("inf"): raise ValueError(f"{name}: got {x}; it must be {f'from {low} to {high}' if high < float('inf') else f'{low} or more'}, {what}")
+    return number
+
+# %% ../nbs/05_decomposition.ipynb #a8fce08b
+def _check(solver, n, m, rows, device):
+    "The solver to use and its name; raises for one that cannot be used."
     if callable(solver): return solver, getattr(solver, "__name__", type(solver).__name__)
-    if solver != "auto" and solver not in solvers: raise ValueError(f"solver: got {solver!r}; it must be one of {', '.join(map(repr, ['auto', *solvers]))}")
+    if not isinstance(solver, str) or solver != "auto" and solver not in solvers: raise ValueError(f"solver: got {solver!r}; it must be one of {', '.join(map(repr, ['auto', *solvers]))}")
     name = solver if solver != "auto" else "admm" if rows * 2**n > (2**13 if torch.device(device).type == "cpu" else 2**15) else "ipm"
     bytes, what = needs[name]
     check_memory(n, bytes(m, rows, n), device, what)
     return solvers[name], name
 
-# %% ../nbs/05_decomposition.ipynb #a8fce08b
+# %% ../nbs/05_decomposition.ipynb #004fd7ca
 def _results(v, x, C, lam, iterations, tau, alpha, zeta, seconds, players, name):
     "Lists of `Interactions`, one for each model, for each sample of `(b, m, 2**n)`; AND and OR of single players merged."
     eq = Equations(v.shape[1], v, zeta is not None)
     objective, bound = strength(x, alpha).tolist(), lower_bound(v - v[..., :1], lam, eq.widths(tau, zeta), eq, alpha).tolist()
-    for o, b in zip(objective, bound):
-        if b > o * (1 + 1e-9) + 1e-12: raise RuntimeError(f"the bound {b} is above the objective {o}: please report this table")
-        if o - b > 1e-6 * o and name in ("ipm", "highs"): warnings.warn(f"decompose: the gap to the proven bound is {(o - b) / o:.1e}; the interactions match, but may not be the sparsest")
+    for o, b, size in zip(objective, bound, (v - v[..., :1]).abs().amax((1, 2)).tolist()):
+        if b > o * (1 + 1e-9) + 1e-12 * size: raise RuntimeError(f"the bound {b} is above the objective {o}: please report this table")
+        if o - b > 1e-6 * o + 1e-12 * size and name in ("ipm", "highs"): warnings.warn(f"decompose: the gap to the proven bound is {(o - b) / o:.1e}; the interactions match, but may not be the sparsest")
     and_, or_ = x[:, :, 0].clone(), 0 - x[:, :, 1]
     single = (eq.free.new_ones(2**eq.n) - Equations(1, v).free[1]).bool()
     and_[..., single] += or_[..., single]
@@ -282,7 +295,7 @@ def _results(v, x, C, lam, iterations, tau, alpha, zeta, seconds, players, name)
     and_[..., 0] = v[..., 0] + C + x[:, :, 1, 1:].sum(-1)
     return [[Interactions(and_[b, i], or_[b, i], players, Solution(objective[b], min(bound[b], objective[b]), seconds, iterations[b].item(), name)) for i in range(v.shape[1])] for b in range(len(v))]
 
-# %% ../nbs/05_decomposition.ipynb #004fd7ca
+# %% ../nbs/05_decomposition.ipynb #3b60e133
 def decompose(
     v:Tensor, # value table `(2**n,)`, or a batch of them `(..., 2**n)`
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`, from 0 to 1
@@ -295,7 +308,8 @@ def decompose(
     Raises `TypeError` or `ValueError` for a table or argument that cannot be used, before any work starts; warns if "ipm" or "highs" ends with a proven gap above 1e-6."""
     v = check_table(v)
     players = check_players(players, n_players(v))
-    solver, name = _check(noise, solver, n_players(v), 1, 1, v.device)
+    noise = _number("noise", noise, 0, 1, "a fraction of |v(N) - v(empty)|")
+    solver, name = _check(solver, n_players(v), 1, 1, v.device)
     started, flat = time.perf_counter(), v.reshape(-1, 1, v.shape[-1])
     tau = noise * (flat[..., -1] - flat[..., 0]).abs()
     solved = _solve(flat - flat[..., :1], tau, 1., None, solver)
@@ -311,17 +325,24 @@ def alternatives(
     slack:float=1e-6, # how much larger the objective may be, relative to the optimum
     players=None, # names of the players
 )->list: # of `Interactions`
-    "Other AND-OR models that are as sparse, each the furthest in a random direction; by HiGHS, up to about ten players."
-    best, players = decompose(v, noise, players=players), check_players(players, n_players(check_table(v)))
+    "Other AND-OR models that are as sparse, each the furthest in a random direction, with the optimum's lower bound; by HiGHS, up to about ten players."
+    if check_table(v).ndim != 1: raise ValueError(f"v: got shape {tuple(v.shape)}; it must be one value table, (2**n,)")
+    if not isinstance(k, int) or isinstance(k, bool) or k < 0: raise ValueError(f"k: got {k!r}; it must be an int of 0 or more")
+    slack, players = _number("slack", slack, 0, float("inf"), "relative to the optimum"), check_players(players, n_players(v))
+    best = decompose(v, noise, players=players)
+    check_memory(best.n, needs["highs"][0](1, 1, best.n), what="HiGHS")
     v, generator = check_table(v)[None, None], torch.Generator().manual_seed(seed)
     tau, size = noise * (v[..., -1] - v[..., 0]).abs(), (v - v[..., :1]).abs().max()
+    if best.solution.objective == 0: return [best] * k                  # a constant has no other model
     def further():
         direction = torch.randn(1, 2, v.shape[-1], generator=generator, dtype=torch.float64)
         most = (1 + slack) * best.solution.objective / size.item()
         return scaled(lambda u, tau, alpha, zeta: tuple(torch.as_tensor(t)[None] for t in highs(u[0].cpu(), tau[0].cpu(), alpha, zeta, direction, most)))
     def point():
         x, C, lam, iterations = further()(v - v[..., :1], tau)
-        return _results(v, *repair(v - v[..., :1], x, C, tau), lam, iterations, tau, 1., None, 0., players, "alternative")[0][0]
+        found = _results(v, *repair(v - v[..., :1], x, C, tau), lam, iterations, tau, 1., None, 0., players, "alternative")[0][0]
+        found.solution = replace(found.solution, lower_bound=min(best.solution.lower_bound, found.solution.objective))
+        return found
     return [point() for _ in range(k)]
 
 # %% ../nbs/05_decomposition.ipynb #6b04d984
@@ -352,12 +373,14 @@ def decompose_shared(
     Raises `TypeError` or `ValueError` for tables or arguments that cannot be used, before any work starts."""
     v, batch = _models(v)
     (b, m, N), players = v.shape, check_players(players, n_players(v))
-    if isinstance(alpha, (str, bool)) or alpha is None or not 0 <= alpha <= 1: raise ValueError(f"alpha: got {alpha}; it must be from 0 to 1")
-    if isinstance(share, (str, bool)) or share is not None and not 0 <= share < float("inf"): raise ValueError(f"share: got {share}; it must be 0 or more, a fraction of the scales, or None for no bound")
-    alpha, rise = float(alpha), (v[..., -1] - v[..., 0]).abs()
-    scales = rise if scales is None else torch.as_tensor(scales, dtype=v.dtype, device=v.device)
-    if scales.shape not in ((m,), (b, m)) or not (scales >= 0).all() or not scales.isfinite().all(): raise ValueError(f"scales: got {scales.tolist()}; it must be one number of 0 or more for each of the {m} models")
-    solver, name = _check(noise, solver, n_players(v), m, m if share is None else m * (m + 1) // 2, v.device)
+    alpha, noise = _number("alpha", alpha, 0, 1, "the price of an effect below the largest"), _number("noise", noise, 0, 1, "a fraction of |v(N) - v(empty)|")
+    if share is not None: share = _number("share", share, 0, float("inf"), "a fraction of the scales, or None for no bound")
+    rise = (v[..., -1] - v[..., 0]).abs()
+    try: own = rise if scales is None else torch.as_tensor(scales, dtype=v.dtype, device=v.device).detach()
+    except (TypeError, ValueError, RuntimeError): own = rise[..., :0]
+    if own.shape not in ((m,), (b, m), (*batch, m)) or not (own >= 0).all() or not own.isfinite().all(): raise ValueError(f"scales: got {scales}; it must be one finite number of 0 or more for each of the {m} models, for all samples or for each")
+    scales = own.reshape(-1, m)
+    solver, name = _check(solver, n_players(v), m, m if share is None else m * (m + 1) // 2, v.device)
     started, tau, zeta = time.perf_counter(), noise * rise, None if share is None else (share * scales).expand(b, m)
     solved = _solve(v - v[..., :1], tau, alpha, zeta, solver)
     found = _results(v, *solved, tau, alpha, zeta, (time.perf_counter() - started) / b, players, name)

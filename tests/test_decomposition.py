@@ -229,6 +229,47 @@ def test_scales_replace_each_samples_own():
     assert il.decompose_shared(vs, share=.02, scales=torch.tensor(rise) * 100)[0].solution.objective < a[0].solution.objective
 
 
+@pytest.mark.parametrize("solver", ["ipm", "highs"])
+@pytest.mark.parametrize("share", [0., 1e-9, .05])
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_nothing_needs_explaining_when_the_noise_covers_everything(m, share, solver):
+    g = torch.Generator().manual_seed(m)
+    vs = [torch.tensor([3., 3.]), *torch.randn(m - 1, 2, dtype=torch.float64, generator=g)]
+    for alpha in (0., .1, 1.):
+        xs = il.decompose_shared(vs, alpha, 1., share, solver=solver)
+        check_shared(xs, [v.double() for v in vs], 1.)
+        assert xs[0].solution.objective == xs[0].solution.lower_bound == 0
+
+
+def test_rounding_of_huge_multipliers_raises_no_bound():
+    eq, u = Equations(3, torch.zeros(2).double(), shared=True), torch.tensor([[0., .7], [0., -.3], [0., 1.1]]).double()
+    circle = torch.tensor([0., 0., 0., 1., -1., 1.]).double()             # of the pairs (1, 0), (2, 0), (2, 1)
+    g = torch.Generator().manual_seed(0)
+    lam = 1e12 * torch.rand(2000, 1, 2, dtype=torch.float64, generator=g) * circle[:, None]
+    tau, zeta = u[:, -1].abs(), torch.zeros(3).double()                   # with all this noise the optimum is 0
+    assert lower_bound(u, lam, eq.widths(tau, zeta), eq, .1).max() == 0
+
+
+def test_alternatives_carry_the_proof_and_refuse_what_they_cannot_use():
+    v = il.planted(4, 3, 3, seed=1)[0]
+    for x in il.alternatives(v, k=2):
+        check(x, v, .02)
+        assert x.solution.gap < 3e-6
+    assert il.alternatives(torch.ones(8), k=2)[1].solution.objective == 0
+    for kwargs, message in ((dict(k=-1), "k: got -1"), (dict(slack=-1), "slack: got -1"), (dict(noise=[.1]), "noise: got")):
+        with pytest.raises(ValueError, match=message): il.alternatives(v, **kwargs)
+    with pytest.raises(ValueError, match="must be one value table"): il.alternatives(v[None])
+
+
+def test_scales_of_each_sample_of_a_batch():
+    vs = [torch.stack(t).reshape(2, 3, 16) for t in zip(*[random_tables(s, 2, 4) for s in range(6)])]
+    scales = torch.arange(1., 13).reshape(2, 3, 2)
+    many = il.decompose_shared(vs, share=.01, scales=scales)
+    for i, xs in enumerate(many):
+        one = il.decompose_shared([v.reshape(6, 16)[i] for v in vs], share=.01, scales=scales.reshape(6, 2)[i])
+        assert xs[0].solution.objective == pytest.approx(one[0].solution.objective, rel=1e-6)
+
+
 def test_memory_at_twelve_players():
     code = "import torch, resource, interlib as il; x = il.decompose(il.planted(12, 30, 30)[0] + .01 * torch.randn(4096)); print(x.solution.gap, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     gap, kilobytes = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
@@ -257,6 +298,10 @@ def test_memory_at_twelve_players():
     (lambda v: il.decompose_shared([v, v], share=-.5), "share: got -0.5"),
     (lambda v: il.decompose_shared([v, v], scales=[1., 2., 3.]), "scales: got .*each of the 2 models"),
     (lambda v: il.decompose_shared([v, v], scales=[1., -2.]), "scales: got .*0 or more"),
+    (lambda v: il.decompose_shared([v, v], scales="mean"), "scales: got mean"),
+    (lambda v: il.decompose_shared([v, v], alpha=[.1, .2]), "alpha: got \\[0.1, 0.2\\]; it must be from 0 to 1"),
+    (lambda v: il.decompose_shared([v, v], share=torch.tensor([.1, .2])), "share: got tensor"),
+    (lambda v: il.decompose(v, solver=["ipm"]), "'auto', 'ipm', 'highs'"),
     (lambda v: il.decompose_shared([v, v], solver="cvx"), "'auto', 'ipm', 'highs'"),
     (lambda v: il.decompose_shared([v, v], players=list("abc")), "got 3 names; the table has 10 players"),
 ])
