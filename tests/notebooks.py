@@ -5,6 +5,7 @@
 """
 import base64
 import io
+import os
 import re
 import subprocess
 import sys
@@ -33,6 +34,7 @@ def fewer_colours(png, colours=256):
 def store(path):
     "Runs a notebook from top to bottom, keeps its outputs without what changes from run to run."
     nb = nbformat.read(path, as_version=4)
+    os.environ["TQDM_DISABLE"] = "1"                                     # bars are no results
     ExecutePreprocessor(timeout=7200, kernel_name="python3").preprocess(nb, {"metadata": {"path": str(path.parent)}})
     for cell in nb.cells:
         for output in cell.get("outputs", []):
