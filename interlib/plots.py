@@ -710,7 +710,7 @@ def plot_order_strength(
         at, shade = order + (i - (len(rows) - 1) / 2) * step, (i + 1) / len(rows)
         colours, inward = [NEGATIVE if s < 0 else POSITIVE for s in sign], np.minimum(spread, strength)
         ax.bar(at, sign * strength, .94 * step, facecolor=[to_rgba(c, shade) for c in colours], edgecolor=colours, lw=.8)
-        if spreads is not None: ax.errorbar(at, sign * strength, np.where(sign > 0, [inward, spread], [spread, inward]), fmt="none", ecolor=ax.xaxis.label.get_color(), lw=1, capsize=min(3, 12 * step))
+        if (has := spread > 0).any(): ax.errorbar(at[has], (sign * strength)[has], np.where(sign > 0, [inward, spread], [spread, inward])[:, has], fmt="none", ecolor=ax.xaxis.label.get_color(), lw=1, capsize=min(3, 12 * step))
         if groups is not None: keys.append(Patch(fc=to_rgba(GREY, shade), ec=GREY, lw=.8, label=name))
     ax.axhline(0, color=ax.spines["bottom"].get_edgecolor(), lw=.8)
     ax.set_xticks(np.unique(np.concatenate([r[0] for r in rows.values()])))
@@ -749,14 +749,14 @@ def plot_agreement(
     title:str=None,
     ax=None, # matplotlib Axes; a new figure if not given
 )->"Axes":
-    "Average orders in two networks, a point for each sample, the correlations in the legend (Figs. 7 to 9 of Zhang et al., 2025). Raises `ValueError` on lists of different lengths."
+    "Average orders in two networks, a point for each sample, Pearson's r and Spearman's ρ in the legend (Figs. 7 to 9 of Zhang et al., 2025). Raises `ValueError` on lists of different lengths."
     from scipy.stats import rankdata
     a, b = _numbers(a, "a", missing=True), _numbers(b, "b", missing=True)
     _same_length(a=a, b=b)
     (first, second), both = _marks(confusing, a, names), ~np.isnan(a + b)
     if not both.any(): raise ValueError("a, b: no sample has a number in both")
     x, y, ax, keys = a[both], b[both], _axes(ax, 4.8), []
-    groups = [(~first & ~second, f"{both.sum()} samples: Pearson {_correlation(x, y):.2f}, Spearman {_correlation(rankdata(x), rankdata(y)):.2f}", GREY, "o")]
+    groups = [(~first & ~second, f"{both.sum()} samples, r = {_correlation(x, y):.2f}, ρ = {_correlation(rankdata(x), rankdata(y)):.2f}", GREY, "o")]
     if confusing is not None: groups += [(first & second, "confusing in both", SERIES[0], "D"), (first & ~second, f"only in {_elide(str(names[0]), 20)}", SERIES[1], "s"), (second & ~first, f"only in {_elide(str(names[1]), 20)}", SERIES[2], "^")]
     for here, label, colour, marker in groups:
         keys.append(ax.scatter(a[here & both], b[here & both], 36, color=colour, marker=marker, alpha=.8, lw=0, zorder=2, label=label + f": {(here & both).sum()}" * (colour != GREY)))
@@ -765,5 +765,6 @@ def plot_agreement(
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
     margin = .05 * (high - low) or .5
     ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), box_aspect=1, anchor="W")
+    ax.locator_params(nbins=5)
     ax.axline((low, low), slope=1, color=GREY, lw=.8, zorder=1)
     return _dress(ax, title, f"average order, {names[0]}", f"average order, {names[1]}", pad=_legend(ax, keys, 1.15 * _inches(ax)[0]))
