@@ -159,7 +159,7 @@ def confusing(
     scores = _scores(xs)
     return pd.DataFrame({"sample": range(len(scores)), "average_order": scores, "confusing": _top(scores, quantile)})
 
-# %% ../nbs/07_confusing.ipynb #c8746183
+# %% ../nbs/07_confusing.ipynb #40c2c858
 def _mean_effects(
     xs, # list of `Interactions` of equally many players
     where:str, # what to call it in an error
@@ -169,7 +169,7 @@ def _mean_effects(
     for i, x in enumerate(xs):
         if x.n != xs[0].n: raise ValueError(f"{where}[{i}]: has {x.n} players, {where}[0] has {xs[0].n}; all samples must have equally many")
     J = sum(map(_effects, xs)) / len(xs)
-    return torch.stack([J.clamp(min=0), (-J).clamp(min=0)])
+    return torch.stack([J, -J]).clamp(min=0) + 0.                   # no negative zeros
 
 # %% ../nbs/07_confusing.ipynb #f32b6df4
 def generalization_power(
