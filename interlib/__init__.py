@@ -2,6 +2,7 @@ __version__ = "0.1.0"
 
 from interlib.baselines import learn_baseline
 from interlib.coalitions import coalition, label, masks, members, orders
+from interlib.confusing import agreement, average_order, confusing, generalization_power, offsetting, order_strength
 from interlib.data import DataSplit, cifar10, cub, digits, mnist, movie_reviews, one_against_rest, squad, sst2, tiny_imagenet
 from interlib.decomposition import alternatives, decompose, decompose_shared, harsanyi
 from interlib.evaluation import Cost, cost, evaluate
@@ -10,8 +11,8 @@ from interlib.games import Game, feature_game, image_game, tabular_game, text_ga
 from interlib.interactions import Interactions, Solution
 from interlib.masking import Baseline
 from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_lm, resnet, vgg
-from interlib.plots import (plot_interactions, plot_matching, plot_shared, plot_shared_strength, plot_strengths, plot_text,
-                            plot_transferability)
+from interlib.plots import (plot_agreement, plot_interactions, plot_matching, plot_order_strength, plot_shared, plot_shared_strength,
+                            plot_strengths, plot_text, plot_transferability)
 from interlib.synthetic import and_or_game, planted
 from interlib.training import Training, train, trained
 from interlib.transferability import shared, shared_strength, transferability

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['POSITIVE', 'NEGATIVE', 'SERIES', 'GREY', 'WIDTH', 'contrast', 'bar_style', 'number_repeats', 'interaction_label',
            'plot_interactions', 'plot_text', 'plot_matching', 'plot_strengths', 'plot_transferability',
-           'plot_shared_strength', 'plot_shared']
+           'plot_shared_strength', 'plot_shared', 'plot_order_strength', 'plot_agreement']
 
 # %% ../nbs/01_plots.ipynb #1bf67ec2
 import numpy as np, textwrap
@@ -670,3 +670,101 @@ def plot_shared(
     _dress(ax, title, f"← {_elide(names[0], 20)}  ·  {what}  ·  {_elide(names[1], 20)} →\n{', '.join(notes)}".strip(), pad=pad)
     ax.spines["left"].set_visible(False)
     return ax
+
+# %% ../nbs/01_plots.ipynb #f2a74de4
+def _wings(
+    orders, # (r,)
+    signs, # (r,)
+    strengths, # (r,)
+    spreads, # (r,), or None
+    groups, # (r,) names, or None
+)->dict: # name -> (4, r) of orders, signs, strengths and spreads
+    "The rows of each group; refuses signs other than 1 and -1, negative strengths, and two bars in one place."
+    x = {k: _numbers(v, k, missing=k == "spreads") for k, v in dict(orders=orders, signs=signs, strengths=strengths, spreads=spreads).items() if v is not None}
+    groups = [""] * len(x["orders"]) if groups is None else [str(g) for g in groups]
+    _same_length(**x, groups=groups)
+    if (bad := ~np.isin(x["signs"], (1, -1))).any(): raise ValueError(f"signs: entry {bad.argmax()} is {x['signs'][bad][0]:g}; it must be 1 or -1")
+    for k in list(x)[2:]:
+        if (bad := x[k] < 0).any(): raise ValueError(f"{k}: entry {bad.argmax()} is {x[k][bad][0]:g}; it must be 0 or more")
+    if len(set(zip(groups, x["orders"], x["signs"]))) < len(groups): raise ValueError("orders, signs: a pair occurs twice in one group; give the rows of one network, or name several in `groups`")
+    rows = np.stack([x["orders"], x["signs"], x["strengths"], np.nan_to_num(x.get("spreads", 0 * x["orders"]))])
+    return {g: rows[:, [h == g for h in groups]] for g in dict.fromkeys(groups)}
+
+# %% ../nbs/01_plots.ipynb #6513270e
+def plot_order_strength(
+    orders, # (r,) order of the interactions summed in each bar
+    signs, # (r,) 1 for effects above zero, -1 below
+    strengths, # (r,) their summed strength, or its mean over samples
+    spreads=None, # (r,) half-length of the whiskers, such as the standard deviation over samples; NaN for none
+    groups=None, # (r,) name of the network or epoch of each row, if there are several
+    title:str=None,
+    unit:str=None, # of the effects, such as 'log-odds'
+    ax=None, # matplotlib Axes; a new figure if not given
+)->"Axes":
+    "Strength of the effects above and below zero by order, a bar for each group (Figs. 4 to 6 of Zhang et al., 2025). Raises `ValueError` on negative strengths, or two bars in one place."
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Patch
+    rows = _wings(orders, signs, strengths, spreads, groups)
+    ax, step, keys = _axes(ax, 3.7), .8 / len(rows), []
+    for i, (name, (order, sign, strength, spread)) in enumerate(rows.items()):
+        at, shade = order + (i - (len(rows) - 1) / 2) * step, (i + 1) / len(rows)
+        colours, inward = [NEGATIVE if s < 0 else POSITIVE for s in sign], np.minimum(spread, strength)
+        ax.bar(at, sign * strength, .94 * step, facecolor=[to_rgba(c, shade) for c in colours], edgecolor=colours, lw=.8)
+        if (has := spread > 0).any(): ax.errorbar(at[has], (sign * strength)[has], np.where(sign > 0, [inward, spread], [spread, inward])[:, has], fmt="none", ecolor=ax.xaxis.label.get_color(), lw=1, capsize=min(3, 12 * step))
+        if groups is not None: keys.append(Patch(fc=to_rgba(GREY, shade), ec=GREY, lw=.8, label=name))
+    ax.axhline(0, color=ax.spines["bottom"].get_edgecolor(), lw=.8)
+    ax.set_xticks(np.unique(np.concatenate([r[0] for r in rows.values()])))
+    return _dress(ax, title, "order of the interactions", _unit("sum of effects", unit), pad=_legend(ax, keys, 1.15 * _inches(ax)[0]) if keys else 6)
+
+# %% ../nbs/01_plots.ipynb #d23f0824
+def _correlation(
+    a, # (m,)
+    b, # (m,)
+)->float:
+    "Pearson's correlation, NaN where one of the two is constant or missing."
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0: return np.nan
+    return float(np.corrcoef(a, b)[0, 1])
+
+# %% ../nbs/01_plots.ipynb #1818e811
+def _marks(
+    confusing, # two lists of m bools, or None
+    a, # (m,)
+    names, # of the two networks
+)->np.ndarray: # bool (2, m)
+    "Which samples are confusing in each network; refuses anything but two lists of bools, and other than two names."
+    if isinstance(names, str) or len(names) != 2: raise ValueError(f"names: got {names!r}; it must be the names of two networks")
+    if confusing is None: return np.zeros((2, len(a)), bool)
+    if len(confusing) != 2: raise ValueError(f"confusing: got {len(confusing)} entries; it must be two lists of bools, one a network")
+    marks = [np.asarray(c) for c in confusing]
+    for i, c in enumerate(marks):
+        if c.dtype != bool or c.shape != a.shape: raise ValueError(f"confusing[{i}]: got {c.dtype} of shape {c.shape}; it must be {len(a)} bools, one a sample")
+    return np.stack(marks)
+
+# %% ../nbs/01_plots.ipynb #9531985d
+def plot_agreement(
+    a, # (m,) average order of each sample in one network; NaN where a sample has none
+    b, # (m,) in another, same samples
+    confusing=None, # two lists of m bools: the confusing samples of each network
+    names=("one network", "another"), # of the two
+    title:str=None,
+    ax=None, # matplotlib Axes; a new figure if not given
+)->"Axes":
+    "Average orders in two networks, a point for each sample, Pearson's r and Spearman's ρ in the legend (Figs. 7 to 9 of Zhang et al., 2025). Raises `ValueError` on lists of different lengths."
+    from scipy.stats import rankdata
+    a, b = _numbers(a, "a", missing=True), _numbers(b, "b", missing=True)
+    _same_length(a=a, b=b)
+    (first, second), both = _marks(confusing, a, names), ~np.isnan(a + b)
+    if not both.any(): raise ValueError("a, b: no sample has a number in both")
+    x, y, ax, keys = a[both], b[both], _axes(ax, 4.8), []
+    groups = [(~first & ~second, f"{both.sum()} samples, r = {_correlation(x, y):.2f}, ρ = {_correlation(rankdata(x), rankdata(y)):.2f}", GREY, "o")]
+    if confusing is not None: groups += [(first & second, "confusing in both", SERIES[0], "D"), (first & ~second, f"only in {_elide(str(names[0]), 20)}", SERIES[1], "s"), (second & ~first, f"only in {_elide(str(names[1]), 20)}", SERIES[2], "^")]
+    for here, label, colour, marker in groups:
+        keys.append(ax.scatter(a[here & both], b[here & both], 36, color=colour, marker=marker, alpha=.8, lw=0, zorder=2, label=label + f": {(here & both).sum()}" * (colour != GREY)))
+    if first.any(): ax.axvline(np.nanmin(a[first]), color=GREY, ls="--", lw=1)
+    if second.any(): ax.axhline(np.nanmin(b[second]), color=GREY, ls="--", lw=1)
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    margin = .05 * (high - low) or .5
+    ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), box_aspect=1, anchor="W")
+    ax.locator_params(nbins=5)
+    ax.axline((low, low), slope=1, color=GREY, lw=.8, zorder=1)
+    return _dress(ax, title, f"average order, {names[0]}", f"average order, {names[1]}", pad=_legend(ax, keys, 1.15 * _inches(ax)[0]))

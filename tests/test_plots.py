@@ -17,6 +17,8 @@ CALLS = {
     "strengths": lambda **kw: plot_strengths([1., 0], tau=.5, **kw),
     "transferability": lambda **kw: plot_transferability([1, 2], {"a": [.5, 1], "b": [None, 0]}, {"a": [.1, .1]}, **kw),
     "shared_strength": lambda **kw: plot_shared_strength([1, 2], [1, -1], [3., 2], [3., 0], **kw),
+    "order_strength": lambda **kw: plot_order_strength([1, 2], [1, -1], [3., 2], [1., np.nan], **kw),
+    "agreement": lambda **kw: plot_agreement([1., 2, np.nan], [2., 1, 3], [[False, True, False], [True, False, False]], **kw),
     "shared": lambda **kw: plot_shared(PAIR, BARS["labels"], BARS["kinds"], [("A", "B"), ("B",)], **kw),
 }
 
@@ -57,6 +59,8 @@ def test_own_figure(call):
     lambda: plot_text(["a"], [1., 2.]), lambda: plot_text(["a"], [np.inf]), lambda: plot_matching([1., 2.], {}), lambda: plot_strengths([0.]),
     lambda: plot_transferability([1], [1.1]), lambda: plot_transferability([1, 2], [1.]), lambda: plot_transferability([1], [1.], [-1.]),
     lambda: plot_shared_strength([1], [0], [1.], [1.]), lambda: plot_shared_strength([1], [1], [1.], [-1.]), lambda: plot_shared_strength([1], [1], [1.], [np.nan]),
+    lambda: plot_order_strength([1], [1], [-1.]), lambda: plot_order_strength([1, 1], [1, 1], [1., 2.]), lambda: plot_order_strength([1], [0], [1.]), lambda: plot_order_strength([1], [1], [1.], groups=["a", "b"]),
+    lambda: plot_agreement([1.], [1., 2.]), lambda: plot_agreement([np.nan], [1.]), lambda: plot_agreement([np.inf], [1.]), lambda: plot_agreement([1.], [1.], [[1], [0]]), lambda: plot_agreement([1.], [1.], names=["A"]),
     lambda: plot_shared(PAIR, [("a",)], "and", [("A",)]), lambda: plot_shared({**PAIR, "C": [1., 2.]}, BARS["labels"], "and", [("A",)] * 2), lambda: plot_shared(PAIR, BARS["labels"], "and", [(), ("A",)]),
 ])
 def test_refused_input_leaves_no_figure(bad):
@@ -182,6 +186,32 @@ def test_percentages_of_the_shared_part():
     ax = plot_shared_strength(f.order, f.sign, f.strength, f.shared)
     assert [t.get_text() for t in ax.texts] == ["75%", ""]
     assert ax.get_xticks().tolist() == [1, 3]
+
+
+def test_groups_stand_side_by_side_in_their_order():
+    f = pd.DataFrame(dict(order=[1, 1, 1], sign=[1, 1, -1], strength=[2., 3., 1.], spread=[5., np.nan, 0.], epoch=[20, 10, 20]), index=[7, 3, 5])
+    ax = plot_order_strength(f.order, f.sign, f.strength, f.spread, f.epoch)
+    assert [b.get_height() for b in ax.patches] == [2, -1, 3]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["20", "10"]
+    assert ax.patches[0].get_x() < 1 <= ax.patches[2].get_x() and ax.get_xticks().tolist() == [1]
+    whisker, = [p.vertices[:, 1].tolist() for c in ax.collections for p in c.get_paths()]      # one has a spread; it ends at zero
+    assert whisker == [0, 7]
+    plot_order_strength(torch.tensor([1, 2]), [1, 1], torch.zeros(2), torch.zeros(2)).figure.canvas.draw()
+
+
+@pytest.mark.parametrize("width", [3.4, 7])
+def test_the_diagonal_and_the_legend_stay_on_the_sheet(width):
+    fig, ax = plt.subplots(figsize=(width, 5), layout="constrained")
+    plot_agreement(torch.linspace(1, 3, 50), np.linspace(3, 9, 50), [np.arange(50) > 44] * 2, ["ResNet-20", LONG], ax=ax)
+    assert ax.get_xlim() == ax.get_ylim() and ax.get_xlim()[0] < 1 and ax.get_xlim()[1] > 9
+    assert boxes([ax.get_legend()], fig)[0].x1 <= fig.bbox.x1
+    assert [len(c.get_offsets()) for c in ax.collections] == [45, 5, 0, 0]
+
+
+def test_agreement_of_equal_numbers_has_no_correlation():
+    ax = plot_agreement([2., 2.], [2., 2.])
+    assert ax.get_legend().get_texts()[0].get_text() == "2 samples, r = nan, ρ = nan" and not [l for l in ax.lines if l.get_linestyle() == "--"]
+    assert "nan" in plot_agreement([1.], [2.]).get_legend().get_texts()[0].get_text()
 
 
 def test_curves_have_gaps_and_any_order():
