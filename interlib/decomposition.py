@@ -6,7 +6,7 @@
 __all__ = ['solvers', 'needs', 'harsanyi', 'meet_matrix', 'join_matrix', 'normal_matrix', 'normal_solver', 'interior_point',
            'scaled', 'decompose', 'alternatives', 'decompose_shared']
 
-# %% ../nbs/05_decomposition.ipynb #82a634c9
+# %% ../nbs/05_decomposition.ipynb #4556bbec
 import time
 import warnings
 from dataclasses import replace
@@ -19,7 +19,7 @@ from .coalitions import check_memory, n_players
 from .interactions import Interactions, Solution, check_players
 from .transforms import and_inverse, and_transform
 
-# %% ../nbs/05_decomposition.ipynb #fe6234d9
+# %% ../nbs/05_decomposition.ipynb #3f5c28f7
 def harsanyi(
     v:Tensor, # value table `(2**n,)`
     players=None, # names of the players
@@ -30,7 +30,7 @@ def harsanyi(
     size = I[1:].abs().sum().item()
     return Interactions(I, torch.zeros_like(I), players, Solution(size, size, time.perf_counter() - started, 0, "moebius"))
 
-# %% ../nbs/05_decomposition.ipynb #337e9a29
+# %% ../nbs/05_decomposition.ipynb #3d581cc7
 def _double(z, out, corner):
     "`out` with `z` on its diagonal and every pair of blocks joined by copies of its first (`corner=0`) or second (`corner=1`) block."
     out = z.new_empty(*z.shape, z.shape[-1]) if out is None else out
@@ -43,7 +43,7 @@ def _double(z, out, corner):
         pairs[..., 1, :, 0, :, :] = block
     return out
 
-# %% ../nbs/05_decomposition.ipynb #5460af97
+# %% ../nbs/05_decomposition.ipynb #a45d201f
 def meet_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -51,7 +51,7 @@ def meet_matrix(
     "`M[S, S'] = z[S & S']`."
     return _double(z, out, 0)
 
-# %% ../nbs/05_decomposition.ipynb #b613ba5e
+# %% ../nbs/05_decomposition.ipynb #80208ae1
 def join_matrix(
     z:Tensor, # table `(..., 2**n)`
     out:Tensor=None, # memory to use `(..., 2**n, 2**n)`
@@ -59,7 +59,7 @@ def join_matrix(
     "`M[S, S'] = z[S | S']`."
     return _double(z, out, 1)
 
-# %% ../nbs/05_decomposition.ipynb #653ed263
+# %% ../nbs/05_decomposition.ipynb #790e8291
 def normal_matrix(
     B:Tensor, # weights of the effects `(b, m, m, 2, 2**n)`
     theta:Tensor, # weights of the bounded numbers `(b, boxes, 2**n)`
@@ -77,7 +77,7 @@ def normal_matrix(
         M[:, k, 0], M[:, :, :, k, 0], M[:, k, 0, k, 0] = 0, 0, 1
     return M.flatten(1, 2).flatten(2)
 
-# %% ../nbs/05_decomposition.ipynb #5c190e02
+# %% ../nbs/05_decomposition.ipynb #83f0426c
 def normal_solver(
     B:Tensor, # weights of the effects `(b, m, m, 2, 2**n)`
     theta:Tensor, # weights of the bounded numbers `(b, boxes, 2**n)`
@@ -105,7 +105,7 @@ def normal_solver(
         return lam + step * p
     return solve
 
-# %% ../nbs/05_decomposition.ipynb #184b4e53
+# %% ../nbs/05_decomposition.ipynb #5adfeba3
 def _partners(P, Q, alpha):
     "`B`, `E` and `delta` as above, and the weights of the bounded numbers."
     (p, n, s), (lo, hi) = (P[0] / Q[0]).unbind(1), P[1].unbind(1)
@@ -117,7 +117,7 @@ def _partners(P, Q, alpha):
     own[..., 1, 0, :] = own.mean((1, 2))
     return B, E, delta, lo * hi / (Q[1][:, 1] * lo + Q[1][:, 0] * hi).clamp(min=1e-300)
 
-# %% ../nbs/05_decomposition.ipynb #3dc9f746
+# %% ../nbs/05_decomposition.ipynb #1e7b72b0
 def _newton(P, Q, miss, eq, alpha, work):
     "One factorisation; gives the function from `target` to the directions `(dlam, dC, dP, dQ)` towards a vanishing `miss` and products `P * Q + target`."
     B, E, delta, theta = _partners(P, Q, alpha)
@@ -142,16 +142,16 @@ def _newton(P, Q, miss, eq, alpha, work):
         return lam, dC, [g - P[0] / Qs * dQ, db], [dQ, ((target[1] - Q[1] * db) / P[1].clamp(min=1e-300)).masked_fill(P[1] == 0, 0)]
     return direction
 
-# %% ../nbs/05_decomposition.ipynb #2d349bef
+# %% ../nbs/05_decomposition.ipynb #5d5780b5
 def _longest(P, dP):
     "The longest step in [0, 1] that keeps all of `P` positive, with a small margin; `(b,)`."
     return torch.stack([torch.where(d < 0, -p / d, torch.inf).flatten(1).amin(1) for p, d in zip(P, dP)]).amin(0).mul(0.9995).clamp(max=1)
 
-# %% ../nbs/05_decomposition.ipynb #b624bafb
+# %% ../nbs/05_decomposition.ipynb #123a73a6
 def _step(P, size, dP): return [p + size.view(-1, *[1] * (p.ndim - 1)) * d for p, d in zip(P, dP)]
 def _dot(P, Q): return sum((p * q).flatten(1).sum(1) for p, q in zip(P, Q))
 
-# %% ../nbs/05_decomposition.ipynb #ac4926e8
+# %% ../nbs/05_decomposition.ipynb #926c1861
 def _start(u, widths, eq, alpha, work):
     "First point: `P`, `Q`, constants."
     shape, live = (len(u), 3, *u.shape[1:2], 2, u.shape[-1]), eq.BOX.abs().mT @ eq.live > 0
@@ -165,14 +165,14 @@ def _start(u, widths, eq, alpha, work):
     size = x.abs() + 2 * away
     return [P[0] * torch.stack([x.relu() + away, (-x).relu() + away, size.amax(1, keepdim=True) - size + away], 1), P[1]], Q, C
 
-# %% ../nbs/05_decomposition.ipynb #edcf1e30
+# %% ../nbs/05_decomposition.ipynb #652a475a
 def _keep_best(best, todo, objective, x, C, bound, lam):
     "Replaces the entries of `best` for the tables `todo` where objective or bound improved."
     up, higher = objective < best["objective"][todo], bound > best["bound"][todo]
     for key, new in dict(objective=objective, x=x, C=C).items(): best[key][todo[up]] = new[up]
     for key, new in dict(bound=bound, lam=lam).items(): best[key][todo[higher]] = new[higher]
 
-# %% ../nbs/05_decomposition.ipynb #b300ae4c
+# %% ../nbs/05_decomposition.ipynb #824c272a
 def interior_point(
     u:Tensor, # outputs minus v(empty), scaled to size 1 `(b, m, 2**n)`
     tau:Tensor, # bounds on the noise `(b, m)`
@@ -216,13 +216,13 @@ def interior_point(
         (C,), (lam,) = _step([C], primal, [dC]), _step([lam], dual, [dlam])
     return best["x"], best["C"], best["lam"], iterations
 
-# %% ../nbs/05_decomposition.ipynb #3bda2609
+# %% ../nbs/05_decomposition.ipynb #de9a166b
 def _highs_batch(u, tau, alpha=1., zeta=None):
     "`highs` for each sample of a batch, with the shapes of `interior_point`."
     solved = zip(*[highs(u[i], tau[i], alpha, None if zeta is None else zeta[i]) for i in range(len(u))])
     return tuple(torch.stack([torch.as_tensor(s) for s in column]).to(u.device) for column in solved)
 
-# %% ../nbs/05_decomposition.ipynb #e8a2f671
+# %% ../nbs/05_decomposition.ipynb #8d0d925e
 def scaled(
     solver, # function of `u`, `tau`, `alpha`, `zeta`
 ): # the same function
@@ -233,14 +233,14 @@ def scaled(
         return x * size[..., None, None], C * size, lam, iterations
     return run
 
-# %% ../nbs/05_decomposition.ipynb #22f19fd2
+# %% ../nbs/05_decomposition.ipynb #9aa4d041
 solvers = {"ipm": scaled(interior_point), "highs": scaled(_highs_batch)} # name -> function of `u`, `tau`, `alpha` and `zeta`
 needs = { # name -> bytes for one sample by models, rows and players, and what to say when they are not there
     "ipm": (lambda m, rows, n: (2 * rows**2 + m**2) * 8.7 * 4**n, "the interior point"),
     "highs": (lambda m, rows, n: 600 * m * rows * 3**n, "HiGHS"),
 }
 
-# %% ../nbs/05_decomposition.ipynb #ca021977
+# %% ../nbs/05_decomposition.ipynb #32597b92
 def _solve(u, tau, alpha, zeta, solver):
     "Effects, constants, multipliers of the models' rows or all rows, and iterations for a batch `(b, m, 2**n)`."
     b, m, N = u.shape
@@ -259,10 +259,11 @@ def _solve(u, tau, alpha, zeta, solver):
     for some in loose.nonzero().squeeze(1).split(max(1, 2**24 // (len(eq.AND) * N)**2)) if loose.any() else ():
         own = None if zeta is None else zeta[some]
         found, constant, lam[some], iterations[some] = solver(u[some], tau[some], alpha, own)
+        found = found * eq.free
         x[some], C[some] = repair(u[some], found, constant, tau[some], own)
     return x, C, lam, iterations
 
-# %% ../nbs/05_decomposition.ipynb #e383ebc8
+# %% ../nbs/05_decomposition.ipynb #a4c17f1e
 def _number(name, x, low, high, what):
     "`x` as a finite float; raises `ValueError` for anything but one number from `low` to `high`."
     try: number = float("nan") if isinstance(x, (str, bool)) else float(x)
@@ -270,7 +271,7 @@ def _number(name, x, low, high, what):
     if not low <= number <= high or number == float("inf"): raise ValueError(f"{name}: got {x}; it must be {f'from {low} to {high}' if high < float('inf') else f'{low} or more'}, {what}")
     return number
 
-# %% ../nbs/05_decomposition.ipynb #a8fce08b
+# %% ../nbs/05_decomposition.ipynb #3b46c93f
 def _check(solver, n, m, rows, device):
     "The solver to use and its name; raises for one that cannot be used."
     if callable(solver): return solver, getattr(solver, "__name__", type(solver).__name__)
@@ -280,14 +281,14 @@ def _check(solver, n, m, rows, device):
     check_memory(n, bytes(m, rows, n), device, what)
     return solvers[name], name
 
-# %% ../nbs/05_decomposition.ipynb #004fd7ca
+# %% ../nbs/05_decomposition.ipynb #688b97c8
 def _results(v, x, C, lam, iterations, tau, alpha, zeta, seconds, players, name):
     "Lists of `Interactions`, one for each model, for each sample of `(b, m, 2**n)`; AND and OR of single players merged."
     eq = Equations(v.shape[1], v, zeta is not None)
     objective, bound = strength(x, alpha).tolist(), lower_bound(v - v[..., :1], lam, eq.widths(tau, zeta), eq, alpha).tolist()
     for o, b, size in zip(objective, bound, (v - v[..., :1]).abs().amax((1, 2)).tolist()):
         if b > o * (1 + 1e-9) + 1e-12 * size: raise RuntimeError(f"the bound {b} is above the objective {o}: please report this table")
-        if o - b > 1e-6 * o + 1e-12 * size and name in ("ipm", "highs"): warnings.warn(f"decompose: the gap to the proven bound is {(o - b) / o:.1e}; the interactions match, but may not be the sparsest")
+        if o - b > {"ipm": 1e-6, "highs": 1e-6, "admm": 1e-2}.get(name, float("inf")) * o + 1e-12 * size: warnings.warn(f"the gap to the proven bound is {(o - b) / o:.1e}; the interactions match, but may not be the sparsest")
     and_, or_ = x[:, :, 0].clone(), 0 - x[:, :, 1]
     single = (eq.free.new_ones(2**eq.n) - Equations(1, v).free[1]).bool()
     and_[..., single] += or_[..., single]
@@ -295,7 +296,7 @@ def _results(v, x, C, lam, iterations, tau, alpha, zeta, seconds, players, name)
     and_[..., 0] = v[..., 0] + C + x[:, :, 1, 1:].sum(-1)
     return [[Interactions(and_[b, i], or_[b, i], players, Solution(objective[b], min(bound[b], objective[b]), seconds, iterations[b].item(), name)) for i in range(v.shape[1])] for b in range(len(v))]
 
-# %% ../nbs/05_decomposition.ipynb #3b60e133
+# %% ../nbs/05_decomposition.ipynb #4c5260ef
 def decompose(
     v:Tensor, # value table `(2**n,)`, or a batch of them `(..., 2**n)`
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`, from 0 to 1
@@ -305,7 +306,7 @@ def decompose(
     """The sparsest AND-OR model that matches every output within the noise, Eq. 4 of paper 002, at its global optimum.
 
     Of several optima the interior point returns one near their centre. OR effects of single players are reported as AND, where they are the same.
-    Raises `TypeError` or `ValueError` for a table or argument that cannot be used, before any work starts; warns if "ipm" or "highs" ends with a proven gap above 1e-6."""
+    Raises `TypeError` or `ValueError` for a table or argument that cannot be used, before any work starts; warns if "ipm" or "highs" ends with a proven gap above 1e-6, "admm" above 1e-2."""
     v = check_table(v)
     players = check_players(players, n_players(v))
     noise = _number("noise", noise, 0, 1, "a fraction of |v(N) - v(empty)|")
@@ -316,7 +317,7 @@ def decompose(
     found = [x for x, in _results(flat, *solved, tau, 1., None, (time.perf_counter() - started) / len(flat), players, name)]
     return found if v.ndim > 1 else found[0]
 
-# %% ../nbs/05_decomposition.ipynb #c0a5cb7a
+# %% ../nbs/05_decomposition.ipynb #d4e52b99
 def alternatives(
     v:Tensor, # value table `(2**n,)`
     noise:float=0.02, # as in `decompose`
@@ -345,7 +346,7 @@ def alternatives(
         return found
     return [point() for _ in range(k)]
 
-# %% ../nbs/05_decomposition.ipynb #6b04d984
+# %% ../nbs/05_decomposition.ipynb #26e3d73f
 def _models(
     v, # value tables, one for each model
 )->Tensor: # `(b, m, 2**n)`, and the batch's shape
@@ -357,7 +358,7 @@ def _models(
     if len({t.device for t in v}) > 1: raise ValueError(f"v: got tables on {', '.join(str(t.device) for t in v)}; all must be on one device")
     return torch.stack(v, -2).reshape(-1, len(v), v[0].shape[-1]), v[0].shape[:-1]
 
-# %% ../nbs/05_decomposition.ipynb #6a8c70eb
+# %% ../nbs/05_decomposition.ipynb #4572eaea
 def decompose_shared(
     v, # value tables of m >= 2 models on one sample, `m` of `(2**n,)`, or on a batch of samples, `m` of `(..., 2**n)`
     alpha:float=0.1, # price of an effect below the models' largest, from 0 (Eq. 5) to 1 (separate)
