@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['l1_ball', 'threshold', 'kronecker', 'powers', 'least_squares', 'Projection', 'merged', 'admm', 'sgd']
 
-# %% ../nbs/05_first_order.ipynb #4d712a51
+# %% ../nbs/05_first_order.ipynb #2136446e
 from functools import reduce
 
 import numpy as np
@@ -18,7 +18,7 @@ from .coalitions import n_players, orders
 from .decomposition import _keep_best, needs, scaled, solvers
 from .transforms import and_transform, or_transform
 
-# %% ../nbs/05_first_order.ipynb #5016467a
+# %% ../nbs/05_first_order.ipynb #ca29557f
 def l1_ball(
     x:Tensor, # `(..., m, 2, 2**n)`
     radius:float, # of the ball
@@ -29,7 +29,7 @@ def l1_ball(
     cut = ((top.cumsum(-3) - radius) / k).amax(-3, keepdim=True).clamp(min=0)
     return x.sign() * (x.abs() - cut).clamp(min=0)
 
-# %% ../nbs/05_first_order.ipynb #ab28edf0
+# %% ../nbs/05_first_order.ipynb #1efc9dcc
 def threshold(
     x:Tensor, # `(..., m, 2, 2**n)`
     t:float, # how much
@@ -39,7 +39,7 @@ def threshold(
     x = x.sign() * (x.abs() - t * alpha).clamp(min=0)
     return x - l1_ball(x, t * (1 - alpha)) if alpha < 1 else x
 
-# %% ../nbs/05_first_order.ipynb #eb9c6196
+# %% ../nbs/05_first_order.ipynb #980a7d45
 def kronecker(
     M:Tensor, # `(2, 2)`
     v:Tensor, # `(..., 2**n)`
@@ -52,7 +52,7 @@ def kronecker(
         done += k
     return v
 
-# %% ../nbs/05_first_order.ipynb #bed40bc5
+# %% ../nbs/05_first_order.ipynb #78e2b77f
 def powers(
     d, # two numbers
     like:Tensor, # `(..., 2**n)`
@@ -61,7 +61,7 @@ def powers(
     k = orders(n_players(like)).to(like)
     return d[0] ** (n_players(like) - k) * d[1] ** k
 
-# %% ../nbs/05_first_order.ipynb #63c2c9e0
+# %% ../nbs/05_first_order.ipynb #2ff64c7b
 def least_squares(
     r:Tensor, # `(..., 2**n)`
 )->Tensor: # `(..., 2**n)`
@@ -70,7 +70,7 @@ def least_squares(
     w, X = (torch.from_numpy(t).to(r) for t in eigh([[1., 1.], [1., 2.]], [[2., 1.], [1., 1.]]))
     return kronecker(X, kronecker(X.T, r) / (powers(w.tolist(), r) + 1))
 
-# %% ../nbs/05_first_order.ipynb #c907193f
+# %% ../nbs/05_first_order.ipynb #91e19d69
 class Projection:
     "Solves the equations' normal matrix, effects and constants with weight 1 and bounded numbers with weight `kappa**2`."
     def __init__(self,
@@ -107,7 +107,7 @@ class Projection:
             p = s + size / old.clamp(min=1e-300) * p
         return lam
 
-# %% ../nbs/05_first_order.ipynb #7d228d04
+# %% ../nbs/05_first_order.ipynb #ba3f6738
 def merged(
     x:Tensor, # effects `(..., 2, 2**n)`
     C:Tensor, # constants `(...)`
@@ -119,7 +119,7 @@ def merged(
     x[..., 1, single] = 0
     return x, C
 
-# %% ../nbs/05_first_order.ipynb #627013b6
+# %% ../nbs/05_first_order.ipynb #61a550e1
 def admm(
     u:Tensor, # outputs minus v(empty), scaled to size 1 `(b, m, 2**n)`
     tau:Tensor, # bounds on the noise `(b, m)`
@@ -131,7 +131,7 @@ def admm(
     kappa:float=3., # unit of the noise
     steps:int=8, # of conjugate gradients a round
 )->tuple: # effects `(b, m, 2, 2**n)`, constants `(b, m)`, multipliers `(b, rows, 2**n)`, iterations `(b,)`
-    "Alternating direction method of multipliers, over-relaxed by 1.7; the best primal and the best dual point seen. A bar appears after 5 seconds unless TQDM_DISABLE is set."
+    "Alternating direction method of multipliers, over-relaxed by 1.7; the best primal and the best dual point seen. A progress bar appears after 5 seconds."
     (b, m, N), every = u.shape, 50
     eq, full = (Equations(m, u, zeta is not None) for _ in range(2))
     full.free = torch.ones_like(eq.free)
@@ -167,11 +167,11 @@ def admm(
     bar.close()
     return best["x"], best["C"], best["lam"], iterations
 
-# %% ../nbs/05_first_order.ipynb #8b13f014
+# %% ../nbs/05_first_order.ipynb #f3c5678f
 solvers["admm"] = scaled(admm)
 needs["admm"] = (lambda m, rows, n: 400 * (m + rows) * 2**n, "ADMM")
 
-# %% ../nbs/05_first_order.ipynb #f949554d
+# %% ../nbs/05_first_order.ipynb #06cd6187
 def sgd(
     u:Tensor, # outputs minus v(empty) `(b, m, 2**n)`
     tau:Tensor, # bounds on the noise `(b, m)`
@@ -207,6 +207,6 @@ def sgd(
     lam = torch.cat([lam / (steps - steps // 2), lam.new_zeros(len(u), len(eq.pairs), u.shape[-1])], 1)
     return x, C, lam, torch.full((len(u),), steps, device=u.device)
 
-# %% ../nbs/05_first_order.ipynb #13fdbe16
+# %% ../nbs/05_first_order.ipynb #3b5aa0a8
 solvers["sgd"] = sgd
 needs["sgd"] = (lambda m, rows, n: 400 * m * 2**n, "SGD")

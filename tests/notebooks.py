@@ -5,7 +5,6 @@
 """
 import base64
 import io
-import os
 import re
 import subprocess
 import sys
@@ -34,9 +33,9 @@ def fewer_colours(png, colours=256):
 def store(path):
     "Runs a notebook from top to bottom, keeps its outputs without what changes from run to run."
     nb = nbformat.read(path, as_version=4)
-    os.environ["TQDM_DISABLE"] = "1"                                     # bars are no results
     ExecutePreprocessor(timeout=7200, kernel_name="python3").preprocess(nb, {"metadata": {"path": str(path.parent)}})
     for cell in nb.cells:
+        if cell.cell_type == "code": cell.outputs = [o for o in cell.outputs if "application/vnd.jupyter.widget-view+json" not in o.get("data", {})]      # progress bars
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}): output["data"]["image/png"] = fewer_colours(output["data"]["image/png"])
     nbformat.write(nb, path)
