@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 import interlib as il
 from interlib.coalitions import permute
 from interlib.synthetic import and_or_game
+from test_transferability import model as sample
 
 KINDS = ("and", "or", "and+or")
-
-
-def sample(seed, n, zeros=.3):
-    g = torch.Generator().manual_seed(seed)
-    tables = torch.randn(2, 2**n, generator=g, dtype=torch.float64) * (torch.rand(2, 2**n, generator=g) > zeros)
-    tables[1, 0] = 0
-    return il.Interactions(*tables)
 
 
 seeds = st.integers(0, 2**32 - 1)
