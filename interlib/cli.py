@@ -115,8 +115,7 @@ def explain(
     progress:bool=True, # show bars and estimates
 )->Explanation:
     "Masks a prompt in all ways and finds the sparsest AND-OR model of the outputs. Raises `TypeError`, `ValueError` or `RuntimeError` before any long work."
-    import torch
-    from interlib.decomposition import decompose
+    from interlib.decomposition import _check, decompose
     from interlib.evaluation import evaluate
     from interlib.games import text_game
     _check_request(text, output, noise, batch_size)
@@ -125,11 +124,11 @@ def explain(
     net, tokenizer, name = _loaded(model, device, progress)
     clock.append(time.perf_counter())
     game = text_game(net, tokenizer, text, _default_players(tokenizer, text) if players is None else players, target, baseline, output)
-    decompose(torch.zeros(2**game.n), noise)
+    _check("auto", game.n, 1, 1, "cpu")
     if progress and game.n > 10: say(_estimate(game))
     v = evaluate(game, batch_size=batch_size, progress=progress)
     clock.append(time.perf_counter())
-    if game.n > 11: say("decomposing; every player more takes six times as long")
+    if game.n > 11: say(f"decomposing; every player more takes {'six' if game.n < 14 else 'two to three'} times as long")
     x = decompose(v, noise, players=game.players)
     clock.append(time.perf_counter())
     seconds = {k: round(b - a, 3) for k, a, b in zip(("load", "evaluate", "decompose"), clock, clock[1:])}
