@@ -10,9 +10,10 @@ from interlib.first_order import sgd
 from interlib.games import Game, feature_game, image_game, tabular_game, text_game
 from interlib.interactions import Interactions, Solution
 from interlib.masking import Baseline
-from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_lm, resnet, vgg
+from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_lm, resnet, transplant, vgg
 from interlib.plots import (plot_agreement, plot_interactions, plot_matching, plot_order_strength, plot_shared, plot_shared_strength,
                             plot_strengths, plot_text, plot_transferability)
+from interlib.samples import across_epochs, draw_players, explain_samples, sample_frame, study
 from interlib.synthetic import and_or_game, planted
 from interlib.training import Training, train, trained
 from interlib.transferability import shared, shared_strength, transferability

