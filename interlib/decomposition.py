@@ -252,10 +252,12 @@ def _solve(u, tau, alpha, zeta, solver):
         C = (((low - 2 * zeta).amax(1, keepdim=True) + (high + 2 * zeta).amin(1, keepdim=True)) / 2).clamp(low, high)
     if zeta is None: loose = hard
     else:
-        x, found, lam[:, :m], iterations = _solve(u, tau, alpha, None, solver)
-        C = torch.where(hard[:, None], found, C)
+        wide = (zeta > u.abs().amax(-1) / 10).all()
+        if wide:
+            x, found, lam[:, :m], iterations = _solve(u, tau, alpha, None, solver)
+            C = torch.where(hard[:, None], found, C)
         gamma = splits(u, x, C)
-        loose = ((gamma - zeta[..., None]).amax(1) > (gamma + zeta[..., None]).amin(1)).any(1)
+        loose = ((gamma - zeta[..., None]).amax(1) > (gamma + zeta[..., None]).amin(1)).any(1) | hard & ~wide
     for some in loose.nonzero().squeeze(1).split(max(1, 2**24 // (len(eq.AND) * N)**2)) if loose.any() else ():
         own = None if zeta is None else zeta[some]
         found, constant, lam[some], iterations[some] = solver(u[some], tau[some], alpha, own)
