@@ -38,6 +38,7 @@ def store(path):
         if cell.cell_type == "code": cell.outputs = [o for o in cell.outputs if "application/vnd.jupyter.widget-view+json" not in o.get("data", {})]      # progress bars
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}): output["data"]["image/png"] = fewer_colours(output["data"]["image/png"])
+    nb.metadata.pop("widgets", None)                                                        # their states
     nbformat.write(nb, path)
     subprocess.run(["nbdev_clean", "--fname", str(path)], check=True, cwd=ROOT)
 
