@@ -7,7 +7,7 @@ __all__ = ['METHODS', 'gradient_at_x', 'gradient_at_b', 'occlusion', 'occlusion_
            'grad_cam', 'Neuron', 'lrp_epsilon', 'lrp_alpha_beta', 'z_plus_rule', 'w2_rule', 'rescale', 'reveal_cancel',
            'Method', 'attribution', 'direct', 'random_neuron', 'captum_attribution', 'side_by_side']
 
-# %% ../nbs/09_taylor_methods.ipynb #ae943431
+# %% ../nbs/09_taylor_methods.ipynb #b10c7544
 from dataclasses import dataclass
 from math import factorial
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from torch import Tensor
 from .coalitions import members
 from .taylor import Polynomial, Taylor, _point, masked_outputs, taylor
 
-# %% ../nbs/09_taylor_methods.ipynb #b3bdcdcb
+# %% ../nbs/09_taylor_methods.ipynb #8e381779
 def _gradient(f, x):
     "The gradient of a scalar function at one point, `(n,)`."
     x = x.detach().clone().requires_grad_()
@@ -35,7 +35,7 @@ def gradient_at_b(f, x, b=None):
     x, b = _point(x, b)
     return (x - b) * _gradient(f, b)
 
-# %% ../nbs/09_taylor_methods.ipynb #38a61c74
+# %% ../nbs/09_taylor_methods.ipynb #df33445f
 def occlusion(f, x, b=None):
     "`f(x) - f(x with b_i for x_i)`; Zeiler and Fergus (2014)."
     return occlusion_patch(f, x, b, patches=[(i,) for i in range(len(x))])
@@ -49,7 +49,7 @@ def occlusion_patch(f, x, b=None,
     hidden = where[:, None] == where
     with torch.no_grad(): return f(x) - f(torch.where(hidden, b, x))
 
-# %% ../nbs/09_taylor_methods.ipynb #dfc8b2a3
+# %% ../nbs/09_taylor_methods.ipynb #331d8b77
 def _patch_of(
     patches, # list of tuples of variables
     n:int, # variables
@@ -58,7 +58,7 @@ def _patch_of(
     if patches is None or sorted(i for p in patches for i in p) != list(range(n)): raise ValueError(f"patches: got {patches}; each of the variables 0 to {n - 1} must be in exactly one patch")
     return torch.tensor([next(k for k, p in enumerate(patches) if i in p) for i in range(n)])
 
-# %% ../nbs/09_taylor_methods.ipynb #c7d0512c
+# %% ../nbs/09_taylor_methods.ipynb #a72a3ca0
 def integrated_gradients(f, x, b=None,
     nodes:int=32, # of the Gauss-Legendre rule, exact for polynomials of degree up to `2 nodes`
 ):
@@ -79,7 +79,7 @@ def shapley_value(f, x, b=None):
             if not c >> i & 1: gain[i] += factorial(size) * factorial(n - size - 1) / factorial(n) * (v[c | 1 << i] - v[c])
     return gain
 
-# %% ../nbs/09_taylor_methods.ipynb #e09ec021
+# %% ../nbs/09_taylor_methods.ipynb #7c9c4766
 def grad_cam(f, x, b=None,
     channels:int=1, # the first `n / channels` variables are those of channel 0, and so on
 ):
@@ -89,7 +89,7 @@ def grad_cam(f, x, b=None,
     if channels < 1 or len(x) % channels: raise ValueError(f"channels: got {channels}; it must divide the number of features, {len(x)}")
     return (x.reshape(channels, -1) * _gradient(f, x).reshape(channels, -1).mean(1, keepdim=True)).flatten()
 
-# %% ../nbs/09_taylor_methods.ipynb #41765d88
+# %% ../nbs/09_taylor_methods.ipynb #504288f0
 @dataclass(eq=False)
 class Neuron:
     "`sigma(w x + c)`, called on `(..., n)`."
@@ -112,13 +112,14 @@ def _from_zero(f, x, b):
     if b.any(): raise ValueError(f"b: got {b.tolist()}; LRP and Deep Taylor have zeros as baseline")
     return x, _neuron(f).parts(x), f(x)
 
-# %% ../nbs/09_taylor_methods.ipynb #6a62e58a
+# %% ../nbs/09_taylor_methods.ipynb #c81360e1
 def lrp_epsilon(f:Neuron, x, b=None,
     eps:float=0., # stabiliser
 ):
     "`w_i x_i / (z + eps sgn z) y`; Bach et al. (2015). The bias takes its share, which is lost. Raises `ValueError` where `z` and `eps` are 0."
     x, u, y = _from_zero(f, x, b)
     z = u.sum() + f.c
+    if not u.any(): return u
     if z == 0: raise ValueError(f"x: got {x.tolist()}, where z = w x + c is 0; LRP-epsilon divides by it")
     return u / (z + eps * z.sign()) * y
 
@@ -144,7 +145,7 @@ def w2_rule(f, x, b=None):
     x, u, y = _from_zero(f, x, b)
     return _share(f.w**2) * y
 
-# %% ../nbs/09_taylor_methods.ipynb #50e4f1ba
+# %% ../nbs/09_taylor_methods.ipynb #b950979a
 def rescale(f:Neuron, x, b=None):
     "DeepLIFT Rescale: `u_i / sum_j u_j (f(x) - f(b))`, the gradient where the sum is 0; Shrikumar et al. (2017)."
     (x, b), u = _point(x, b), _neuron(f).parts(x, b)
@@ -159,7 +160,7 @@ def reveal_cancel(f:Neuron, x, b=None):
     up, down = (y(1, 0) - y(0, 0) + y(1, 1) - y(0, 1)) / 2, (y(0, 1) - y(0, 0) + y(1, 1) - y(1, 0)) / 2
     return _share(plus) * up + _share(-minus) * down
 
-# %% ../nbs/09_taylor_methods.ipynb #9b56519a
+# %% ../nbs/09_taylor_methods.ipynb #84f82040
 def _w_gradient(T): return T.exponents.double()
 def _w_gradient_at_b(T): return T.exponents.double() * (T.exponents.sum(1, keepdim=True) == 1)
 def _w_occlusion(T): return (T.exponents > 0).double()
@@ -175,7 +176,7 @@ def _w_grad_cam(T, channels=1):
     A = T.x.reshape(channels, -1)
     return ((T.exponents / T.x).reshape(-1, *A.shape).mean(-1, keepdim=True) * A).flatten(1)
 
-# %% ../nbs/09_taylor_methods.ipynb #107e429d
+# %% ../nbs/09_taylor_methods.ipynb #c720d505
 def _sides(T, neuron):
     "`u`, and the exponents of its positive and of its negative part."
     u = neuron.parts(T.x, T.b)
@@ -198,7 +199,7 @@ def _w_reveal_cancel(T, neuron):
 def _w_z_plus(T, neuron): return _w_alpha_beta(T, neuron, 1., 0.)
 def _w_w2(T, neuron): return _share(neuron.w**2).expand(len(T.effects), -1)
 
-# %% ../nbs/09_taylor_methods.ipynb #50ad97dc
+# %% ../nbs/09_taylor_methods.ipynb #c5da0e3b
 @dataclass(frozen=True)
 class Method:
     "One row of the fourteen: its weights and its own definition."
@@ -228,7 +229,7 @@ METHODS = {
     "Deep Taylor, z+": Method(14, _w_z_plus, z_plus_rule, True, True),
     "Deep Taylor, w^2": Method(14, _w_w2, w2_rule, True, True)}
 
-# %% ../nbs/09_taylor_methods.ipynb #4e209532
+# %% ../nbs/09_taylor_methods.ipynb #826430d3
 def _method(name):
     "Looks it up; refuses unknown names with the list."
     if name not in METHODS: raise ValueError(f"name: got {name!r}; it must be one of {', '.join(map(repr, METHODS))}")
@@ -269,7 +270,7 @@ def direct(
     if b is not None and b.ndim == 2: return torch.stack([direct(name, f, x, row, **options) for row in b]).mean(0)
     return _method(name).run(f, x, b, **options).detach()
 
-# %% ../nbs/09_taylor_methods.ipynb #05e7b2f5
+# %% ../nbs/09_taylor_methods.ipynb #4bdfd023
 def random_neuron(
     n:int, # inputs
     seed:int=0,
@@ -282,7 +283,7 @@ def random_neuron(
     sign[1::2] = -1
     return Neuron(w, 0., lambda z: sum(c * z ** (k + 1) for k, c in enumerate(a.tolist()))), x.abs() * w.sign() * sign
 
-# %% ../nbs/09_taylor_methods.ipynb #3de73cad
+# %% ../nbs/09_taylor_methods.ipynb #482f61ac
 class _Activation(torch.nn.Module):
     "Any function as a module."
     def __init__(self, sigma):
@@ -308,7 +309,7 @@ def _lrp(f, x, rule):
     module[0].rule = rule
     return LRP(module).attribute(x, target=0)
 
-# %% ../nbs/09_taylor_methods.ipynb #05efb5ac
+# %% ../nbs/09_taylor_methods.ipynb #eb320dee
 def captum_attribution(
     name:str, # of `METHODS`
     f, # torch function `(..., n) -> (...)`; a `Neuron` for the rules of neurons
@@ -341,7 +342,7 @@ def _rule(name, *args):
     from captum.attr._utils import lrp_rules
     return getattr(lrp_rules, name)(*args)
 
-# %% ../nbs/09_taylor_methods.ipynb #a549b3f1
+# %% ../nbs/09_taylor_methods.ipynb #1ccf7eb8
 def side_by_side(
     f, # torch function, or a `Neuron`
     x, # the input, `(n,)`
