@@ -1,5 +1,6 @@
 __version__ = "0.1.0"
 
+from interlib.allocation import attributions, by_order
 from interlib.baselines import learn_baseline
 from interlib.coalitions import coalition, label, masks, members, orders
 from interlib.confusing import agreement, average_order, confusing, generalization_power, offsetting, order_strength
@@ -15,6 +16,9 @@ from interlib.plots import (plot_agreement, plot_interactions, plot_matching, pl
                             plot_strengths, plot_text, plot_transferability)
 from interlib.samples import across_epochs, draw_players, explain_samples, sample_frame, study
 from interlib.synthetic import and_or_game, planted
+from interlib.taylor import Polynomial, Taylor, taylor, taylor_error, taylor_fft
+from interlib.taylor_methods import METHODS, Method, Neuron, by_captum, by_definition, side_by_side, weighted_sum
+from interlib.taylor_principles import audit, plot_principles, principle_table, principles, recover_weights
 from interlib.training import Training, train, trained
 from interlib.transferability import shared, shared_strength, transferability
 from interlib.transforms import (and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform,

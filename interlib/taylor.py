@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Polynomial', 'random_polynomial', 'Taylor', 'expand', 'taylor', 'taylor_fft', 'masked_outputs', 'taylor_error']
 
-# %% ../nbs/09_taylor.ipynb #3ecb3139
+# %% ../nbs/09_taylor.ipynb #2a5afa68
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import product
@@ -18,7 +18,7 @@ from .coalitions import label, masks
 from .interactions import Interactions
 from .transforms import and_transform
 
-# %% ../nbs/09_taylor.ipynb #e53a3c64
+# %% ../nbs/09_taylor.ipynb #93fcaa20
 class Polynomial:
     "`sum of c_m x^m` over exponents `m`, called on `(..., n)`, real or complex; differentiable. Raises `TypeError` or `ValueError` for other exponents than non-negative ints, equally many in each."
     def __init__(self,
@@ -38,7 +38,7 @@ class Polynomial:
         powers = torch.stack(powers, -1)                                                # (..., n, degrees)
         return (prod(powers[..., i, self.exponents[:, i]] for i in range(self.n)) * self.coefficients.to(x.device)).sum(-1)
 
-# %% ../nbs/09_taylor.ipynb #f6cf551e
+# %% ../nbs/09_taylor.ipynb #914bc614
 def random_polynomial(
     n:int, # variables
     degree:int=4, # of no term more than this
@@ -51,7 +51,7 @@ def random_polynomial(
     chosen = torch.randperm(len(every), generator=g)[:terms].tolist()
     return Polynomial({every[j]: torch.randn((), generator=g).item() for j in sorted(chosen)})
 
-# %% ../nbs/09_taylor.ipynb #1d183a5a
+# %% ../nbs/09_taylor.ipynb #f3a9bd00
 @dataclass(eq=False, repr=False)
 class Taylor:
     "The Taylor terms `T(kappa)`, kappa != 0, of a function at baseline `b`, evaluated at `x`; Deng et al. (2024)."
@@ -95,7 +95,7 @@ class Taylor:
         top = self.to_frame()
         return "\n".join([f"{len(top)} Taylor terms of {self.n} variables, constant {self.constant:.3f}"] + [f"{r.effect:+9.3f}  {r.exponents}" for r in top[:8].itertuples()])
 
-# %% ../nbs/09_taylor.ipynb #b22306f0
+# %% ../nbs/09_taylor.ipynb #baf7c5f7
 def _point(
     x, # the input, `(n,)`
     b, # its baseline, `(n,)`; zeros if None
@@ -109,7 +109,7 @@ def _point(
         if not t.isfinite().all(): raise ValueError(f"{name}: got {t.tolist()}; it must be finite")
     return x, b
 
-# %% ../nbs/09_taylor.ipynb #e0ecb2b5
+# %% ../nbs/09_taylor.ipynb #4edb4451
 def _few(
     x, # the input `(n,)`
     size:int, # number of terms or outputs that it will take
@@ -119,7 +119,7 @@ def _few(
     if len(x) > 6: raise ValueError(f"x: got {len(x)} variables; Taylor terms are for 6 at most, group the variables or keep some of them fixed")
     if size > most: raise ValueError(f"degree, nodes: {len(x)} variables would take {size} numbers; at most {most} are allowed")
 
-# %% ../nbs/09_taylor.ipynb #b472696d
+# %% ../nbs/09_taylor.ipynb #2b41c473
 def expand(
     f:Polynomial,
     x, # the input, `(n,)`
@@ -136,7 +136,7 @@ def expand(
     kept = {k: e for k, e in sorted(found.items()) if e != 0}
     return Taylor(tensor(list(kept), dtype=torch.long).reshape(-1, f.n), tensor(list(kept.values()), dtype=torch.float64), x, b, constant)
 
-# %% ../nbs/09_taylor.ipynb #8d37c6b2
+# %% ../nbs/09_taylor.ipynb #30f38854
 def taylor(
     f, # a `Polynomial`, or a smooth torch function `(..., n) -> (...)`
     x, # the input, `(n,)`, n <= 6
@@ -159,7 +159,7 @@ def taylor(
         found |= {k: D.item() * prod(d**j / factorial(j) for d, j in zip((x - b).tolist(), k)) for k, D in level.items()}
     return Taylor(tensor(list(found), dtype=torch.long).reshape(-1, n), tensor(list(found.values()), dtype=torch.float64), x, b, constant)
 
-# %% ../nbs/09_taylor.ipynb #3a5135dd
+# %% ../nbs/09_taylor.ipynb #aa0edcd9
 def _derivatives(
     level:dict, # exponents -> derivative, a scalar with its graph
     point:Tensor, # where, `(n,)`
@@ -173,7 +173,7 @@ def _derivatives(
         found |= {tuple(k + (j == i) for j, k in enumerate(kappa)): gradient[i] for i in range(last, n)}
     return found
 
-# %% ../nbs/09_taylor.ipynb #975516c9
+# %% ../nbs/09_taylor.ipynb #396d3835
 def taylor_fft(
     f, # analytic torch function `(..., n) -> (...)` that takes complex128
     x, # the input, `(n,)`, n <= 6
@@ -193,7 +193,7 @@ def taylor_fft(
     exponents = torch.cartesian_prod(*[torch.arange(nodes)] * n).reshape(-1, n)
     return Taylor(exponents[1:], terms[1:], x, b, terms[0].item())
 
-# %% ../nbs/09_taylor.ipynb #92b31d4b
+# %% ../nbs/09_taylor.ipynb #fd781ddb
 def masked_outputs(
     f, # torch function `(..., n) -> (...)`
     x, # the input, `(n,)`
@@ -205,7 +205,7 @@ def masked_outputs(
     if v.shape != (2 ** len(x),): raise ValueError(f"f: gave shape {tuple(v.shape)} for inputs of shape {(2 ** len(x), len(x))}; it must give one number for each row")
     return v.double()
 
-# %% ../nbs/09_taylor.ipynb #dd053d9a
+# %% ../nbs/09_taylor.ipynb #d53afcf6
 def taylor_error(
     T:Taylor,
     f, # the function that it belongs to

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['METHODS', 'gradient_at_x', 'gradient_at_b', 'occlusion', 'occlusion_patch', 'integrated_gradients', 'shapley_value',
            'grad_cam', 'Neuron', 'lrp_epsilon', 'lrp_alpha_beta', 'z_plus_rule', 'w2_rule', 'rescale', 'reveal_cancel',
-           'Method', 'attribution', 'direct', 'random_neuron', 'captum_attribution', 'side_by_side']
+           'Method', 'weighted_sum', 'by_definition', 'random_neuron', 'by_captum', 'side_by_side']
 
-# %% ../nbs/09_taylor_methods.ipynb #b10c7544
+# %% ../nbs/09_taylor_methods.ipynb #b5c94c5f
 from dataclasses import dataclass
 from math import factorial
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from torch import Tensor
 from .coalitions import members
 from .taylor import Polynomial, Taylor, _point, masked_outputs, taylor
 
-# %% ../nbs/09_taylor_methods.ipynb #8e381779
+# %% ../nbs/09_taylor_methods.ipynb #327a8d66
 def _gradient(f, x):
     "The gradient of a scalar function at one point, `(n,)`."
     x = x.detach().clone().requires_grad_()
@@ -35,7 +35,7 @@ def gradient_at_b(f, x, b=None):
     x, b = _point(x, b)
     return (x - b) * _gradient(f, b)
 
-# %% ../nbs/09_taylor_methods.ipynb #df33445f
+# %% ../nbs/09_taylor_methods.ipynb #5f93a4c1
 def occlusion(f, x, b=None):
     "`f(x) - f(x with b_i for x_i)`; Zeiler and Fergus (2014)."
     return occlusion_patch(f, x, b, patches=[(i,) for i in range(len(x))])
@@ -49,7 +49,7 @@ def occlusion_patch(f, x, b=None,
     hidden = where[:, None] == where
     with torch.no_grad(): return f(x) - f(torch.where(hidden, b, x))
 
-# %% ../nbs/09_taylor_methods.ipynb #331d8b77
+# %% ../nbs/09_taylor_methods.ipynb #a099bc5b
 def _patch_of(
     patches, # list of tuples of variables
     n:int, # variables
@@ -58,7 +58,7 @@ def _patch_of(
     if patches is None or sorted(i for p in patches for i in p) != list(range(n)): raise ValueError(f"patches: got {patches}; each of the variables 0 to {n - 1} must be in exactly one patch")
     return torch.tensor([next(k for k, p in enumerate(patches) if i in p) for i in range(n)])
 
-# %% ../nbs/09_taylor_methods.ipynb #a72a3ca0
+# %% ../nbs/09_taylor_methods.ipynb #3c672c47
 def integrated_gradients(f, x, b=None,
     nodes:int=32, # of the Gauss-Legendre rule, exact for polynomials of degree up to `2 nodes`
 ):
@@ -79,7 +79,7 @@ def shapley_value(f, x, b=None):
             if not c >> i & 1: gain[i] += factorial(size) * factorial(n - size - 1) / factorial(n) * (v[c | 1 << i] - v[c])
     return gain
 
-# %% ../nbs/09_taylor_methods.ipynb #7c9c4766
+# %% ../nbs/09_taylor_methods.ipynb #6d96978f
 def grad_cam(f, x, b=None,
     channels:int=1, # the first `n / channels` variables are those of channel 0, and so on
 ):
@@ -89,7 +89,7 @@ def grad_cam(f, x, b=None,
     if channels < 1 or len(x) % channels: raise ValueError(f"channels: got {channels}; it must divide the number of features, {len(x)}")
     return (x.reshape(channels, -1) * _gradient(f, x).reshape(channels, -1).mean(1, keepdim=True)).flatten()
 
-# %% ../nbs/09_taylor_methods.ipynb #504288f0
+# %% ../nbs/09_taylor_methods.ipynb #15d4ccdb
 @dataclass(eq=False)
 class Neuron:
     "`sigma(w x + c)`, called on `(..., n)`."
@@ -112,7 +112,7 @@ def _from_zero(f, x, b):
     if b.any(): raise ValueError(f"b: got {b.tolist()}; LRP and Deep Taylor have zeros as baseline")
     return x, _neuron(f).parts(x), f(x)
 
-# %% ../nbs/09_taylor_methods.ipynb #c81360e1
+# %% ../nbs/09_taylor_methods.ipynb #4f74e951
 def lrp_epsilon(f:Neuron, x, b=None,
     eps:float=0., # stabiliser
 ):
@@ -145,7 +145,7 @@ def w2_rule(f, x, b=None):
     x, u, y = _from_zero(f, x, b)
     return _share(f.w**2) * y
 
-# %% ../nbs/09_taylor_methods.ipynb #b950979a
+# %% ../nbs/09_taylor_methods.ipynb #a303b018
 def rescale(f:Neuron, x, b=None):
     "DeepLIFT Rescale: `u_i / sum_j u_j (f(x) - f(b))`, the gradient where the sum is 0; Shrikumar et al. (2017)."
     (x, b), u = _point(x, b), _neuron(f).parts(x, b)
@@ -160,7 +160,7 @@ def reveal_cancel(f:Neuron, x, b=None):
     up, down = (y(1, 0) - y(0, 0) + y(1, 1) - y(0, 1)) / 2, (y(0, 1) - y(0, 0) + y(1, 1) - y(1, 0)) / 2
     return _share(plus) * up + _share(-minus) * down
 
-# %% ../nbs/09_taylor_methods.ipynb #84f82040
+# %% ../nbs/09_taylor_methods.ipynb #f994ee5b
 def _w_gradient(T): return T.exponents.double()
 def _w_gradient_at_b(T): return T.exponents.double() * (T.exponents.sum(1, keepdim=True) == 1)
 def _w_occlusion(T): return (T.exponents > 0).double()
@@ -176,7 +176,7 @@ def _w_grad_cam(T, channels=1):
     A = T.x.reshape(channels, -1)
     return ((T.exponents / T.x).reshape(-1, *A.shape).mean(-1, keepdim=True) * A).flatten(1)
 
-# %% ../nbs/09_taylor_methods.ipynb #c720d505
+# %% ../nbs/09_taylor_methods.ipynb #bf658647
 def _sides(T, neuron):
     "`u`, and the exponents of its positive and of its negative part."
     u = neuron.parts(T.x, T.b)
@@ -199,7 +199,7 @@ def _w_reveal_cancel(T, neuron):
 def _w_z_plus(T, neuron): return _w_alpha_beta(T, neuron, 1., 0.)
 def _w_w2(T, neuron): return _share(neuron.w**2).expand(len(T.effects), -1)
 
-# %% ../nbs/09_taylor_methods.ipynb #c5da0e3b
+# %% ../nbs/09_taylor_methods.ipynb #d78c1daa
 @dataclass(frozen=True)
 class Method:
     "One row of the fourteen: its weights and its own definition."
@@ -229,7 +229,7 @@ METHODS = {
     "Deep Taylor, z+": Method(14, _w_z_plus, z_plus_rule, True, True),
     "Deep Taylor, w^2": Method(14, _w_w2, w2_rule, True, True)}
 
-# %% ../nbs/09_taylor_methods.ipynb #826430d3
+# %% ../nbs/09_taylor_methods.ipynb #7b9df841
 def _method(name):
     "Looks it up; refuses unknown names with the list."
     if name not in METHODS: raise ValueError(f"name: got {name!r}; it must be one of {', '.join(map(repr, METHODS))}")
@@ -240,14 +240,14 @@ def _only(name, options):
     wrong = set(options) - set(_method(name).options)
     if wrong: raise TypeError(f"{', '.join(sorted(wrong))}: {name!r} takes no such option; it takes {', '.join(_method(name).options) or 'none'}")
 
-def attribution(
+def weighted_sum(
     T, # `Taylor`, or a list of them, one for each baseline
     weights, # a name of `METHODS`, or a function `weights(T, **options)` that gives `(K, n)`
     neuron:Neuron=None, # whose terms they are, for the rules of neurons
     **options, # patches, channels, eps, alpha, beta: what the method takes
 )->Tensor: # float64 `(n,)`
     "`a_i = sum of w_(i,kappa) T(kappa)`, the mean over baselines; Deng et al. (2024). Raises `ValueError` or `TypeError` for unknown names, options, and weights of another shape."
-    if isinstance(T, (list, tuple)): return torch.stack([attribution(t, weights, neuron, **options) for t in T]).mean(0)
+    if isinstance(T, (list, tuple)): return torch.stack([weighted_sum(t, weights, neuron, **options) for t in T]).mean(0)
     w = weights
     if not callable(weights):
         _only(weights, options)
@@ -257,7 +257,7 @@ def attribution(
     if table.shape != T.exponents.shape: raise ValueError(f"weights: gave shape {tuple(table.shape)}; it must be {tuple(T.exponents.shape)}, a row for each term and a column for each variable")
     return table.to(T.effects).T @ T.effects
 
-def direct(
+def by_definition(
     name:str, # of `METHODS`
     f, # torch function `(..., n) -> (...)`; a `Neuron` for the rules of neurons
     x, # the input, `(n,)`
@@ -267,10 +267,10 @@ def direct(
     "The method from its own definition, the mean over baselines."
     _only(name, options)
     b = None if b is None else torch.as_tensor(b, dtype=torch.float64)
-    if b is not None and b.ndim == 2: return torch.stack([direct(name, f, x, row, **options) for row in b]).mean(0)
+    if b is not None and b.ndim == 2: return torch.stack([by_definition(name, f, x, row, **options) for row in b]).mean(0)
     return _method(name).run(f, x, b, **options).detach()
 
-# %% ../nbs/09_taylor_methods.ipynb #4bdfd023
+# %% ../nbs/09_taylor_methods.ipynb #43569a56
 def random_neuron(
     n:int, # inputs
     seed:int=0,
@@ -283,7 +283,7 @@ def random_neuron(
     sign[1::2] = -1
     return Neuron(w, 0., lambda z: sum(c * z ** (k + 1) for k, c in enumerate(a.tolist()))), x.abs() * w.sign() * sign
 
-# %% ../nbs/09_taylor_methods.ipynb #482f61ac
+# %% ../nbs/09_taylor_methods.ipynb #ec1dfc33
 class _Activation(torch.nn.Module):
     "Any function as a module."
     def __init__(self, sigma):
@@ -309,15 +309,15 @@ def _lrp(f, x, rule):
     module[0].rule = rule
     return LRP(module).attribute(x, target=0)
 
-# %% ../nbs/09_taylor_methods.ipynb #eb320dee
-def captum_attribution(
+# %% ../nbs/09_taylor_methods.ipynb #79595956
+def by_captum(
     name:str, # of `METHODS`
     f, # torch function `(..., n) -> (...)`; a `Neuron` for the rules of neurons
     x, # the input, `(n,)`
     b=None, # its baseline, `(n,)`, or several, `(B, n)`; zeros by default
     **options, # patches, eps: what the method takes
 ): # `(n,)`, or None where captum has no such method
-    "The method as captum 0.8.0 computes it, the mean over baselines. None for what captum lacks, or cannot do from this baseline."
+    "The method as captum computes it (0.8.0 and 0.9.0), the mean over baselines. None for what captum lacks, or cannot do from this baseline."
     from captum import attr
     _only(name, options)
     x = torch.as_tensor(x, dtype=torch.float64)
@@ -342,7 +342,7 @@ def _rule(name, *args):
     from captum.attr._utils import lrp_rules
     return getattr(lrp_rules, name)(*args)
 
-# %% ../nbs/09_taylor_methods.ipynb #1ccf7eb8
+# %% ../nbs/09_taylor_methods.ipynb #83d1197d
 def side_by_side(
     f, # torch function, or a `Neuron`
     x, # the input, `(n,)`
@@ -360,6 +360,6 @@ def side_by_side(
     rows = []
     for name in names:
         o = {k: options[k] for k in _method(name).options if k in options}
-        for how, a in (("weighted sum", attribution(T, name, f if METHODS[name].neuron else None, **o)), ("definition", direct(name, f, x, bs, **o)), ("captum", captum_attribution(name, f, x, bs, **o))):
+        for how, a in (("weighted sum", weighted_sum(T, name, f if METHODS[name].neuron else None, **o)), ("definition", by_definition(name, f, x, bs, **o)), ("captum", by_captum(name, f, x, bs, **o))):
             if a is not None: rows.append((name, how, *a.tolist()))
     return pd.DataFrame(rows, columns=["method", "how", *range(len(x))])
