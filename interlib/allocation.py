@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RULES', 'Rule', 'by_order', 'attributions']
 
-# %% ../nbs/09_allocation.ipynb #e920b32a
+# %% ../nbs/09_allocation.ipynb #5cd790bf
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from .coalitions import bits, orders
 from .interactions import Interactions
 
-# %% ../nbs/09_allocation.ipynb #25b5bd6a
+# %% ../nbs/09_allocation.ipynb #581c17b9
 @dataclass(frozen=True)
 class Rule:
     "What each member of an interaction receives, by its order `k` (float64 tensor of 1 or more)."
@@ -41,7 +41,7 @@ def _checked(x, rule):
     if RULES[rule].several and len(xs) < 2: raise ValueError("x: got one Interactions; prediction difference is a mean over baselines, give a list of two or more, or take 'occlusion'")
     return xs, RULES[rule]
 
-# %% ../nbs/09_allocation.ipynb #69a303f7
+# %% ../nbs/09_allocation.ipynb #1fd11e9e
 def _shares(
     x:Interactions,
     rule:Rule,
@@ -52,7 +52,7 @@ def _shares(
     given = torch.stack([x.and_.cpu() * rule.for_and(k), x.or_.cpu() * rule.for_or(k)])[..., None] * member
     return torch.zeros(2, x.n + 1, x.n, dtype=torch.float64).index_add(1, orders(x.n), given)[:, 1:]
 
-# %% ../nbs/09_allocation.ipynb #417767e4
+# %% ../nbs/09_allocation.ipynb #0524aeb2
 def by_order(
     x, # `Interactions`, or a list of them, one for each baseline: the mean
     rule:str="shapley", # 'shapley', 'banzhaf', 'occlusion', 'prediction difference'

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Polynomial', 'random_polynomial', 'Taylor', 'expand', 'taylor', 'taylor_fft', 'masked_outputs', 'taylor_error']
 
-# %% ../nbs/09_taylor.ipynb #2a5afa68
+# %% ../nbs/09_taylor.ipynb #c864fdee
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import product
@@ -14,11 +14,11 @@ from math import comb, factorial, prod
 import torch
 from torch import Tensor, tensor
 
-from .coalitions import label, masks
+from .coalitions import masks
 from .interactions import Interactions
 from .transforms import and_transform
 
-# %% ../nbs/09_taylor.ipynb #93fcaa20
+# %% ../nbs/09_taylor.ipynb #fdc4ccd8
 class Polynomial:
     "`sum of c_m x^m` over exponents `m`, called on `(..., n)`, real or complex; differentiable. Raises `TypeError` or `ValueError` for other exponents than non-negative ints, equally many in each."
     def __init__(self,
@@ -38,7 +38,7 @@ class Polynomial:
         powers = torch.stack(powers, -1)                                                # (..., n, degrees)
         return (prod(powers[..., i, self.exponents[:, i]] for i in range(self.n)) * self.coefficients.to(x.device)).sum(-1)
 
-# %% ../nbs/09_taylor.ipynb #914bc614
+# %% ../nbs/09_taylor.ipynb #98c43064
 def random_polynomial(
     n:int, # variables
     degree:int=4, # of no term more than this
@@ -51,7 +51,7 @@ def random_polynomial(
     chosen = torch.randperm(len(every), generator=g)[:terms].tolist()
     return Polynomial({every[j]: torch.randn((), generator=g).item() for j in sorted(chosen)})
 
-# %% ../nbs/09_taylor.ipynb #f3a9bd00
+# %% ../nbs/09_taylor.ipynb #a723ffe8
 @dataclass(eq=False, repr=False)
 class Taylor:
     "The Taylor terms `T(kappa)`, kappa != 0, of a function at baseline `b`, evaluated at `x`; Deng et al. (2024)."
@@ -95,7 +95,7 @@ class Taylor:
         top = self.to_frame()
         return "\n".join([f"{len(top)} Taylor terms of {self.n} variables, constant {self.constant:.3f}"] + [f"{r.effect:+9.3f}  {r.exponents}" for r in top[:8].itertuples()])
 
-# %% ../nbs/09_taylor.ipynb #baf7c5f7
+# %% ../nbs/09_taylor.ipynb #44be1f8c
 def _point(
     x, # the input, `(n,)`
     b, # its baseline, `(n,)`; zeros if None
@@ -109,7 +109,7 @@ def _point(
         if not t.isfinite().all(): raise ValueError(f"{name}: got {t.tolist()}; it must be finite")
     return x, b
 
-# %% ../nbs/09_taylor.ipynb #4edb4451
+# %% ../nbs/09_taylor.ipynb #e6c845fc
 def _few(
     x, # the input `(n,)`
     size:int, # number of terms or outputs that it will take
@@ -119,7 +119,7 @@ def _few(
     if len(x) > 6: raise ValueError(f"x: got {len(x)} variables; Taylor terms are for 6 at most, group the variables or keep some of them fixed")
     if size > most: raise ValueError(f"degree, nodes: {len(x)} variables would take {size} numbers; at most {most} are allowed")
 
-# %% ../nbs/09_taylor.ipynb #2b41c473
+# %% ../nbs/09_taylor.ipynb #3d0202b4
 def expand(
     f:Polynomial,
     x, # the input, `(n,)`
@@ -136,7 +136,7 @@ def expand(
     kept = {k: e for k, e in sorted(found.items()) if e != 0}
     return Taylor(tensor(list(kept), dtype=torch.long).reshape(-1, f.n), tensor(list(kept.values()), dtype=torch.float64), x, b, constant)
 
-# %% ../nbs/09_taylor.ipynb #30f38854
+# %% ../nbs/09_taylor.ipynb #8a8d5d47
 def taylor(
     f, # a `Polynomial`, or a smooth torch function `(..., n) -> (...)`
     x, # the input, `(n,)`, n <= 6
@@ -159,7 +159,7 @@ def taylor(
         found |= {k: D.item() * prod(d**j / factorial(j) for d, j in zip((x - b).tolist(), k)) for k, D in level.items()}
     return Taylor(tensor(list(found), dtype=torch.long).reshape(-1, n), tensor(list(found.values()), dtype=torch.float64), x, b, constant)
 
-# %% ../nbs/09_taylor.ipynb #aa0edcd9
+# %% ../nbs/09_taylor.ipynb #7de8091f
 def _derivatives(
     level:dict, # exponents -> derivative, a scalar with its graph
     point:Tensor, # where, `(n,)`
@@ -173,7 +173,7 @@ def _derivatives(
         found |= {tuple(k + (j == i) for j, k in enumerate(kappa)): gradient[i] for i in range(last, n)}
     return found
 
-# %% ../nbs/09_taylor.ipynb #396d3835
+# %% ../nbs/09_taylor.ipynb #ea42e8bc
 def taylor_fft(
     f, # analytic torch function `(..., n) -> (...)` that takes complex128
     x, # the input, `(n,)`, n <= 6
@@ -193,7 +193,7 @@ def taylor_fft(
     exponents = torch.cartesian_prod(*[torch.arange(nodes)] * n).reshape(-1, n)
     return Taylor(exponents[1:], terms[1:], x, b, terms[0].item())
 
-# %% ../nbs/09_taylor.ipynb #fd781ddb
+# %% ../nbs/09_taylor.ipynb #39f5159d
 def masked_outputs(
     f, # torch function `(..., n) -> (...)`
     x, # the input, `(n,)`
@@ -205,7 +205,7 @@ def masked_outputs(
     if v.shape != (2 ** len(x),): raise ValueError(f"f: gave shape {tuple(v.shape)} for inputs of shape {(2 ** len(x), len(x))}; it must give one number for each row")
     return v.double()
 
-# %% ../nbs/09_taylor.ipynb #d53afcf6
+# %% ../nbs/09_taylor.ipynb #3066a0f1
 def taylor_error(
     T:Taylor,
     f, # the function that it belongs to

@@ -7,19 +7,20 @@ __all__ = ['METHODS', 'gradient_at_x', 'gradient_at_b', 'occlusion', 'occlusion_
            'grad_cam', 'Neuron', 'lrp_epsilon', 'lrp_alpha_beta', 'z_plus_rule', 'w2_rule', 'rescale', 'reveal_cancel',
            'Method', 'weighted_sum', 'by_definition', 'random_neuron', 'by_captum', 'side_by_side']
 
-# %% ../nbs/09_taylor_methods.ipynb #b5c94c5f
+# %% ../nbs/09_taylor_methods.ipynb #a1b82683
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import factorial
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .coalitions import members
-from .taylor import Polynomial, Taylor, _point, masked_outputs, taylor
+from .taylor import _point, masked_outputs, taylor
 
-# %% ../nbs/09_taylor_methods.ipynb #327a8d66
+# %% ../nbs/09_taylor_methods.ipynb #c367075b
 def _gradient(f, x):
     "The gradient of a scalar function at one point, `(n,)`."
     x = x.detach().clone().requires_grad_()
@@ -35,7 +36,7 @@ def gradient_at_b(f, x, b=None):
     x, b = _point(x, b)
     return (x - b) * _gradient(f, b)
 
-# %% ../nbs/09_taylor_methods.ipynb #5f93a4c1
+# %% ../nbs/09_taylor_methods.ipynb #57d23116
 def occlusion(f, x, b=None):
     "`f(x) - f(x with b_i for x_i)`; Zeiler and Fergus (2014)."
     return occlusion_patch(f, x, b, patches=[(i,) for i in range(len(x))])
@@ -49,7 +50,7 @@ def occlusion_patch(f, x, b=None,
     hidden = where[:, None] == where
     with torch.no_grad(): return f(x) - f(torch.where(hidden, b, x))
 
-# %% ../nbs/09_taylor_methods.ipynb #a099bc5b
+# %% ../nbs/09_taylor_methods.ipynb #24732c16
 def _patch_of(
     patches, # list of tuples of variables
     n:int, # variables
@@ -58,7 +59,7 @@ def _patch_of(
     if patches is None or sorted(i for p in patches for i in p) != list(range(n)): raise ValueError(f"patches: got {patches}; each of the variables 0 to {n - 1} must be in exactly one patch")
     return torch.tensor([next(k for k, p in enumerate(patches) if i in p) for i in range(n)])
 
-# %% ../nbs/09_taylor_methods.ipynb #3c672c47
+# %% ../nbs/09_taylor_methods.ipynb #db347c73
 def integrated_gradients(f, x, b=None,
     nodes:int=32, # of the Gauss-Legendre rule, exact for polynomials of degree up to `2 nodes`
 ):
@@ -79,7 +80,7 @@ def shapley_value(f, x, b=None):
             if not c >> i & 1: gain[i] += factorial(size) * factorial(n - size - 1) / factorial(n) * (v[c | 1 << i] - v[c])
     return gain
 
-# %% ../nbs/09_taylor_methods.ipynb #6d96978f
+# %% ../nbs/09_taylor_methods.ipynb #b4e677c7
 def grad_cam(f, x, b=None,
     channels:int=1, # the first `n / channels` variables are those of channel 0, and so on
 ):
@@ -89,7 +90,7 @@ def grad_cam(f, x, b=None,
     if channels < 1 or len(x) % channels: raise ValueError(f"channels: got {channels}; it must divide the number of features, {len(x)}")
     return (x.reshape(channels, -1) * _gradient(f, x).reshape(channels, -1).mean(1, keepdim=True)).flatten()
 
-# %% ../nbs/09_taylor_methods.ipynb #15d4ccdb
+# %% ../nbs/09_taylor_methods.ipynb #41edaa25
 @dataclass(eq=False)
 class Neuron:
     "`sigma(w x + c)`, called on `(..., n)`."
@@ -112,7 +113,7 @@ def _from_zero(f, x, b):
     if b.any(): raise ValueError(f"b: got {b.tolist()}; LRP and Deep Taylor have zeros as baseline")
     return x, _neuron(f).parts(x), f(x)
 
-# %% ../nbs/09_taylor_methods.ipynb #4f74e951
+# %% ../nbs/09_taylor_methods.ipynb #6782bd54
 def lrp_epsilon(f:Neuron, x, b=None,
     eps:float=0., # stabiliser
 ):
@@ -145,7 +146,7 @@ def w2_rule(f, x, b=None):
     x, u, y = _from_zero(f, x, b)
     return _share(f.w**2) * y
 
-# %% ../nbs/09_taylor_methods.ipynb #a303b018
+# %% ../nbs/09_taylor_methods.ipynb #bb5dd702
 def rescale(f:Neuron, x, b=None):
     "DeepLIFT Rescale: `u_i / sum_j u_j (f(x) - f(b))`, the gradient where the sum is 0; Shrikumar et al. (2017)."
     (x, b), u = _point(x, b), _neuron(f).parts(x, b)
@@ -160,7 +161,7 @@ def reveal_cancel(f:Neuron, x, b=None):
     up, down = (y(1, 0) - y(0, 0) + y(1, 1) - y(0, 1)) / 2, (y(0, 1) - y(0, 0) + y(1, 1) - y(1, 0)) / 2
     return _share(plus) * up + _share(-minus) * down
 
-# %% ../nbs/09_taylor_methods.ipynb #f994ee5b
+# %% ../nbs/09_taylor_methods.ipynb #99bc01ef
 def _w_gradient(T): return T.exponents.double()
 def _w_gradient_at_b(T): return T.exponents.double() * (T.exponents.sum(1, keepdim=True) == 1)
 def _w_occlusion(T): return (T.exponents > 0).double()
@@ -176,7 +177,7 @@ def _w_grad_cam(T, channels=1):
     A = T.x.reshape(channels, -1)
     return ((T.exponents / T.x).reshape(-1, *A.shape).mean(-1, keepdim=True) * A).flatten(1)
 
-# %% ../nbs/09_taylor_methods.ipynb #bf658647
+# %% ../nbs/09_taylor_methods.ipynb #ce430600
 def _sides(T, neuron):
     "`u`, and the exponents of its positive and of its negative part."
     u = neuron.parts(T.x, T.b)
@@ -199,7 +200,7 @@ def _w_reveal_cancel(T, neuron):
 def _w_z_plus(T, neuron): return _w_alpha_beta(T, neuron, 1., 0.)
 def _w_w2(T, neuron): return _share(neuron.w**2).expand(len(T.effects), -1)
 
-# %% ../nbs/09_taylor_methods.ipynb #d78c1daa
+# %% ../nbs/09_taylor_methods.ipynb #43e7fab9
 @dataclass(frozen=True)
 class Method:
     "One row of the fourteen: its weights and its own definition."
@@ -229,7 +230,7 @@ METHODS = {
     "Deep Taylor, z+": Method(14, _w_z_plus, z_plus_rule, True, True),
     "Deep Taylor, w^2": Method(14, _w_w2, w2_rule, True, True)}
 
-# %% ../nbs/09_taylor_methods.ipynb #7b9df841
+# %% ../nbs/09_taylor_methods.ipynb #2578238d
 def _method(name):
     "Looks it up; refuses unknown names with the list."
     if name not in METHODS: raise ValueError(f"name: got {name!r}; it must be one of {', '.join(map(repr, METHODS))}")
@@ -270,7 +271,7 @@ def by_definition(
     if b is not None and b.ndim == 2: return torch.stack([by_definition(name, f, x, row, **options) for row in b]).mean(0)
     return _method(name).run(f, x, b, **options).detach()
 
-# %% ../nbs/09_taylor_methods.ipynb #43569a56
+# %% ../nbs/09_taylor_methods.ipynb #583136f3
 def random_neuron(
     n:int, # inputs
     seed:int=0,
@@ -283,7 +284,7 @@ def random_neuron(
     sign[1::2] = -1
     return Neuron(w, 0., lambda z: sum(c * z ** (k + 1) for k, c in enumerate(a.tolist()))), x.abs() * w.sign() * sign
 
-# %% ../nbs/09_taylor_methods.ipynb #ec1dfc33
+# %% ../nbs/09_taylor_methods.ipynb #2e503d2c
 class _Activation(torch.nn.Module):
     "Any function as a module."
     def __init__(self, sigma):
@@ -309,7 +310,7 @@ def _lrp(f, x, rule):
     module[0].rule = rule
     return LRP(module).attribute(x, target=0)
 
-# %% ../nbs/09_taylor_methods.ipynb #79595956
+# %% ../nbs/09_taylor_methods.ipynb #9ec6685f
 def by_captum(
     name:str, # of `METHODS`
     f, # torch function `(..., n) -> (...)`; a `Neuron` for the rules of neurons
@@ -335,14 +336,16 @@ def by_captum(
         "Deep Taylor, z+": lambda: _lrp(f, x[None], _rule("Alpha1_Beta0_Rule"))[0]}
     run |= {"prediction difference": run["occlusion"], "expected gradients": run["integrated gradients"]}
     if _method(name).neuron and bs.any() and _method(name).zero: raise ValueError(f"b: got {b}; {name!r} has zeros as baseline")
-    found = run[name]() if name in run else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)                                    # that it sets hooks and gradients, and removes them
+        found = run[name]() if name in run else None
     return None if found is None else found.detach()
 
 def _rule(name, *args):
     from captum.attr._utils import lrp_rules
     return getattr(lrp_rules, name)(*args)
 
-# %% ../nbs/09_taylor_methods.ipynb #83d1197d
+# %% ../nbs/09_taylor_methods.ipynb #7961b3b4
 def side_by_side(
     f, # torch function, or a `Neuron`
     x, # the input, `(n,)`
