@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RULES', 'Rule', 'by_order', 'attributions']
 
-# %% ../nbs/09_allocation.ipynb #5cd790bf
+# %% ../nbs/09_allocation.ipynb #9abef243
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from .coalitions import bits, orders
 from .interactions import Interactions
 
-# %% ../nbs/09_allocation.ipynb #581c17b9
+# %% ../nbs/09_allocation.ipynb #e4921cc0
 @dataclass(frozen=True)
 class Rule:
     "What each member of an interaction receives, by its order `k` (float64 tensor of 1 or more)."
@@ -41,7 +41,7 @@ def _checked(x, rule):
     if RULES[rule].several and len(xs) < 2: raise ValueError("x: got one Interactions; prediction difference is a mean over baselines, give a list of two or more, or take 'occlusion'")
     return xs, RULES[rule]
 
-# %% ../nbs/09_allocation.ipynb #1fd11e9e
+# %% ../nbs/09_allocation.ipynb #74465f9e
 def _shares(
     x:Interactions,
     rule:Rule,
@@ -52,7 +52,7 @@ def _shares(
     given = torch.stack([x.and_.cpu() * rule.for_and(k), x.or_.cpu() * rule.for_or(k)])[..., None] * member
     return torch.zeros(2, x.n + 1, x.n, dtype=torch.float64).index_add(1, orders(x.n), given)[:, 1:]
 
-# %% ../nbs/09_allocation.ipynb #0524aeb2
+# %% ../nbs/09_allocation.ipynb #a872b014
 def by_order(
     x, # `Interactions`, or a list of them, one for each baseline: the mean
     rule:str="shapley", # 'shapley', 'banzhaf', 'occlusion', 'prediction difference'
@@ -69,6 +69,6 @@ def attributions(
     x, # `Interactions`, or a list of them, one for each baseline: the mean
     rule:str="shapley", # 'shapley', 'banzhaf', 'occlusion', 'prediction difference'
 )->Tensor: # float64 `(n,)`, in the unit of the output
-    "What each player receives from all interactions; Section 3 of Deng et al. (2024). Raises as `by_order`."
+    "What each player receives from all interactions, the rule applied to AND and OR effects; after Deng et al. (2024). Raises as `by_order`."
     xs, given = _checked(x, rule)
     return torch.stack([_shares(one, given).sum((0, 1)) for one in xs]).mean(0)

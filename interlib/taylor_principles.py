@@ -6,7 +6,7 @@
 __all__ = ['PRINCIPLES', 'violations', 'principles', 'allocated', 'audit', 'recover_weights', 'axioms', 'made_for_axioms',
            'principle_table', 'plot_principles']
 
-# %% ../nbs/09_taylor_principles.ipynb #1dcea4fd
+# %% ../nbs/09_taylor_principles.ipynb #972ab23b
 from itertools import product
 
 import numpy as np
@@ -18,7 +18,7 @@ from .taylor import Polynomial, Taylor, _few, _point, masked_outputs, random_pol
 from .taylor_methods import METHODS, Neuron, by_definition, random_neuron
 from .transforms import and_transform
 
-# %% ../nbs/09_taylor_principles.ipynb #8acf4f3e
+# %% ../nbs/09_taylor_principles.ipynb #daedbd55
 PRINCIPLES = ("P1", "P2", "P3")
 
 def violations(
@@ -34,7 +34,7 @@ def violations(
     missing = (torch.where(inside, weights, 0.).sum(1) - 1).abs()
     return {"P1": torch.where(alone, own, 0.), "P2": torch.where(alone, 0., outside), "P3": torch.where(alone, 0., missing)}
 
-# %% ../nbs/09_taylor_principles.ipynb #d0763b95
+# %% ../nbs/09_taylor_principles.ipynb #10ec946f
 def principles(
     weights, # a function `weights(T, **options)` that gives `(K, n)`
     n:int=4, # variables
@@ -51,7 +51,7 @@ def principles(
     worst = {p: v.max().item() for p, v in broken.items()}
     return pd.DataFrame({"holds": [e < 1e-9 for e in worst.values()], "worst": worst.values(), "term": [tuple(every[(v >= 1e-9).int().argmax()].tolist()) if v.max() >= 1e-9 else None for v in broken.values()]}, index=list(worst))
 
-# %% ../nbs/09_taylor_principles.ipynb #ba5019ca
+# %% ../nbs/09_taylor_principles.ipynb #3afe0037
 def allocated(
     method, # `method(f, x, b)` gives `(n,)`
     f, # torch function `(..., n) -> (...)`
@@ -88,7 +88,7 @@ def audit(
     limit = tol * max(size, 1e-300)
     return pd.DataFrame({"holds": [e <= limit for e in worst.values()], "worst": worst.values(), "coalition": [members(int(v.argmax())) if v.max() > limit else None for v in broken.values()]}, index=list(worst))
 
-# %% ../nbs/09_taylor_principles.ipynb #01e45d71
+# %% ../nbs/09_taylor_principles.ipynb #56b40854
 def recover_weights(
     method, # `method(f, x, b)` gives `(n,)`
     f:Polynomial,
@@ -110,7 +110,7 @@ def recover_weights(
     other = torch.where(known[:, None], 0., a).abs().max().item()
     return every[known], a[known] / T[known, None], other
 
-# %% ../nbs/09_taylor_principles.ipynb #c9b9adac
+# %% ../nbs/09_taylor_principles.ipynb #e0519a8a
 def axioms(
     method, # `method(f, x, b)` gives `(n,)`
     f, # symmetric in the variables 0 and 1, without the last one
@@ -142,7 +142,7 @@ def made_for_axioms(
         for k in (m, (m[1], m[0], *m[2:])): both[(*k, 0)] = both.get((*k, 0), 0.) + c
     return Polynomial(both), x, b
 
-# %% ../nbs/09_taylor_principles.ipynb #1e13f579
+# %% ../nbs/09_taylor_principles.ipynb #d4754f20
 _PATCHES = {4: [(0, 2), (1,), (3,)], 6: [(0, 2), (1,), (3, 5), (4,)]}
 _VARIANTS = {
     "Grad-CAM, after pooling": ("Grad-CAM", {}),
@@ -164,7 +164,7 @@ def _row(
         return by_definition(name, lambda A: f(A[..., back]), x[there], b[there], **options)[back]
     return METHODS[name], run, options
 
-# %% ../nbs/09_taylor_principles.ipynb #4acb87fa
+# %% ../nbs/09_taylor_principles.ipynb #6b1e5da6
 def _pooled(
     seed:int,
     n:int=6, # places
@@ -183,7 +183,7 @@ def _random_case(row, seed, symmetric, n):
     f, x, b = made_for_axioms(neuron, seed, n) if symmetric else (*random_neuron(n, seed), torch.zeros(n).double()) if neuron else (random_polynomial(n, 4, 30, seed), *torch.randn(2, n, generator=g).double())
     return f, x, 0 * b if method.zero else b
 
-# %% ../nbs/09_taylor_principles.ipynb #dda79eba
+# %% ../nbs/09_taylor_principles.ipynb #a62972d9
 def principle_table(
     seeds:int=20, # random functions for the axioms
 ):
@@ -198,7 +198,7 @@ def principle_table(
         rows[method.number, row] = kept.to_dict() | (worst < 1e-8).to_dict()
     return pd.DataFrame(rows).T.rename_axis(["number", "method"]).sort_index(level=0, sort_remaining=False)
 
-# %% ../nbs/09_taylor_principles.ipynb #7049cc13
+# %% ../nbs/09_taylor_principles.ipynb #8bd9b076
 def plot_principles(
     kept, # (rows, columns) bools
     methods, # names of the rows
