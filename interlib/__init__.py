@@ -14,6 +14,8 @@ from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_
 from interlib.plots import (plot_agreement, plot_interactions, plot_matching, plot_order_strength, plot_shared, plot_shared_strength,
                             plot_strengths, plot_text, plot_transferability)
 from interlib.samples import across_epochs, draw_players, explain_samples, sample_frame, study
+from interlib.sparsity import (axioms, estimate_mean_outputs, estimated_conditions, mean_outputs, plot_counts, plot_mean_outputs,
+                               sparsity_bound, sparsity_conditions, sparsity_summary, sparsity_thresholds)
 from interlib.synthetic import and_or_game, planted
 from interlib.training import Training, train, trained
 from interlib.transferability import shared, shared_strength, transferability
