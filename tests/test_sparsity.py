@@ -60,7 +60,7 @@ def theorem(v, M, p, tau):
         total, a = sum(w[k] * lam[k] for k in tops), sum(w[k] * sign[k] * d * n**(i - p) for k in tops for i, d in enumerate(digits[k][:q]))
         if abs(total) >= 1e-8: bounds.append(log((1 - a) / total if total > 0 else a / -total, n))
     least = min(bounds, default=inf)
-    B = [ubar[1] / (tau * abs(A[k] / L1[k])) * (abs(lam[k]) * n**(p + least) + sum(d * n**i for i, d in enumerate(digits[k][:q]))) if L1[k] > 1e-9 else 0. for k in tops]
+    B = [ubar[1] / (tau * abs(A[k] / L1[k])) * ((abs(lam[k]) * n**(p + least) if lam[k] else 0.) + sum(d * n**i for i, d in enumerate(digits[k][:q]))) if L1[k] > 1e-9 else 0. for k in tops]
     return B, least, delta
 
 
@@ -108,6 +108,15 @@ def test_conditions_by_their_definitions(v):
     if c.holds[3]:
         for p, fits in ((c.value[3] + 1e-6, True), (c.value[3] - 1e-6, c.value[3] == 0)):
             assert all(ubar[k] >= (k / m)**p * ubar[m] for m in range(1, n + 1) for k in range(1, m)) == (fits or n == 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(games, st.integers(1, 7))
+def test_m0_equal_to_M_needs_no_condition_1(game, M):
+    v, _ = game
+    n = (len(v) - 1).bit_length()
+    b = il.sparsity_bound(v, M=min(max(M, (n + 1) // 2), n), unproved=True)
+    if b.deltas is not None: assert (b.deltas.loc[b.M, ["delta_bound", "delta_sharper"]].dropna() >= b.delta - 1e-7).all()
 
 
 @settings(max_examples=60, deadline=None)
