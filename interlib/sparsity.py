@@ -8,7 +8,7 @@ __all__ = ['AXIOMS', 'mean_outputs', 'exponents', 'sparsity_conditions', 'plot_m
            'efficiency', 'linearity', 'dummy', 'symmetry', 'anonymity', 'recursion', 'interaction_distribution',
            'axioms']
 
-# %% ../nbs/08_sparsity.ipynb #f8846aea
+# %% ../nbs/08_sparsity.ipynb #7bdc41e8
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb, floor
@@ -25,7 +25,7 @@ from .plots import GREY, NEGATIVE, SERIES, _axes, _dress, _inches, _legend, _sam
 from .transferability import ZERO
 from .transforms import and_inverse, and_transform
 
-# %% ../nbs/08_sparsity.ipynb #78acb60a
+# %% ../nbs/08_sparsity.ipynb #ed0b0298
 def _table(
     v, # value table `(2**n,)`, or `Interactions`
 )->Tensor: # float64 `(2**n,)` in main memory
@@ -34,7 +34,7 @@ def _table(
     if v.ndim != 1: raise ValueError(f"v: got shape {tuple(v.shape)}; it must be one value table, (2**n,)")
     return v
 
-# %% ../nbs/08_sparsity.ipynb #c4603d28
+# %% ../nbs/08_sparsity.ipynb #4058991f
 def _by_order(
     t:Tensor, # `(2**n,)`
 )->np.ndarray: # float64 `(n + 1,)`, orders 0 to n
@@ -42,7 +42,7 @@ def _by_order(
     n = n_players(t)
     return t.new_zeros(n + 1).index_add(0, orders(n), t).numpy()
 
-# %% ../nbs/08_sparsity.ipynb #052f1b76
+# %% ../nbs/08_sparsity.ipynb #2ab9ef97
 def _possible(
     n:int, # number of players
 )->np.ndarray: # float64 `(n + 1,)`, orders 0 to n
@@ -56,7 +56,7 @@ def mean_outputs(
     v = _table(v)
     return _by_order(v - v[0]) / _possible(n_players(v))
 
-# %% ../nbs/08_sparsity.ipynb #ce88e1ea
+# %% ../nbs/08_sparsity.ipynb #fb0c3559
 def exponents(
     ubar, # `(n + 1,)`, as from `mean_outputs`
 )->tuple: # `p_ref`, `p_exact`: floats
@@ -68,7 +68,7 @@ def exponents(
     with np.errstate(divide="ignore", invalid="ignore"): p = np.nan_to_num(np.log(u[then] / u[first]) / np.log(m[then] / m[first]), nan=0, posinf=np.inf)
     return float(p[first == 0].max(initial=0)), float(p.max(initial=0))
 
-# %% ../nbs/08_sparsity.ipynb #ab0d30f3
+# %% ../nbs/08_sparsity.ipynb #78c9eea3
 @dataclass(frozen=True)
 class _Profile:
     "What the theorem needs to know of a table, by order 0 to n."
@@ -96,7 +96,7 @@ def _profile(
     A, ubar = (np.where(abs(x) > 1e-12 * size, x, 0.) for x, size in ((A, L1), (ubar, L1.sum())))
     return _Profile(I, ubar, A, L1, _possible(n_players(v)))
 
-# %% ../nbs/08_sparsity.ipynb #7481000b
+# %% ../nbs/08_sparsity.ipynb #6d8ba128
 def _whole(
     M, # a whole number from 1 to n, or None
     n:int,
@@ -125,7 +125,7 @@ def _counts(
     "Salient interactions by order: `|I(S)| >= tau`, ties within rounding included, zeros never."
     return _by_order(((a.I.abs() >= tau * (1 - 1e-9)) & (a.I != 0)).double())
 
-# %% ../nbs/08_sparsity.ipynb #f5715a3b
+# %% ../nbs/08_sparsity.ipynb #30299eb7
 def sparsity_conditions(
     v, # value table `(2**n,)`, or `Interactions`, whose AND part counts
     M:int=None, # highest order of condition 1; the highest that has an effect if not given
@@ -157,7 +157,7 @@ def _conditions(
             ("average output has an exponent", "p_exact", p_exact, bool(np.isfinite(p_exact)), third)]
     return pd.DataFrame(rows, pd.Index([1, 2, 3], name="condition"), ["asks", "measure", "value", "holds", "says"])
 
-# %% ../nbs/08_sparsity.ipynb #77449437
+# %% ../nbs/08_sparsity.ipynb #a9c3cc58
 def plot_mean_outputs(
     ubar, # `(n + 1,)` average outputs, as from `mean_outputs`; or a dict name -> averages
     p:float=None, # an exponent; draws the lower bound `(m/n)^p ubar(n)` of each curve
@@ -177,7 +177,7 @@ def plot_mean_outputs(
     ax.locator_params(axis="x", integer=True)
     return _dress(ax, title, "unmasked variables m", "average output" + f" ({unit})" * (unit is not None), pad=_legend(ax, keys, 1.15 * _inches(ax)[0]))
 
-# %% ../nbs/08_sparsity.ipynb #7003bb09
+# %% ../nbs/08_sparsity.ipynb #d6b94c86
 def _expansion(
     a:_Profile,
     M:int, # highest order
@@ -190,7 +190,7 @@ def _expansion(
     low = np.fmod(x, np.float64(a.n)**power) if power else 0 * x
     return np.sign(A), low, x - low
 
-# %% ../nbs/08_sparsity.ipynb #adeb9d3c
+# %% ../nbs/08_sparsity.ipynb #5333ed32
 def _deltas(
     a:_Profile,
     M:int,
@@ -208,7 +208,7 @@ def _deltas(
         return np.where(abs(lam) < 1e-8, np.nan, delta)
     return pd.DataFrame({"lambda": lam, "delta_bound": bound(1.), "delta_sharper": bound((m0 / a.n)**p)}, pd.Index(m0, name="m0"))
 
-# %% ../nbs/08_sparsity.ipynb #0fad2ab8
+# %% ../nbs/08_sparsity.ipynb #25346a4c
 def _exponent(
     p, # asked for, or None
     a:_Profile,
@@ -235,7 +235,7 @@ def _bounds(
         B = np.where(eta == 0, np.inf, size * a.ubar[1] / (tau * eta))
     return np.where(a.L1[1:M + 1] > 0, B, 0.)
 
-# %% ../nbs/08_sparsity.ipynb #84e48d66
+# %% ../nbs/08_sparsity.ipynb #85d60be5
 @dataclass(eq=False)
 class SparsityBound:
     "Salient interactions by order, and how many there can be; Theorem 3 of paper 000."
@@ -265,7 +265,7 @@ class SparsityBound:
 
 
 
-# %% ../nbs/08_sparsity.ipynb #4ee270b1
+# %% ../nbs/08_sparsity.ipynb #02d4e621
 def _least(
     deltas, # from `_deltas`, or None
     column:str,
@@ -314,7 +314,7 @@ def _report(
     frame.loc["all"] = frame.sum(skipna=False).where(~frame.columns.isin(["strength", "eta"]))
     return frame.astype({"count": int, "possible": int})
 
-# %% ../nbs/08_sparsity.ipynb #53bf7935
+# %% ../nbs/08_sparsity.ipynb #e578288a
 _LINES = {"possible": (GREY, ":", ""), "bound": (SERIES[1], "-", ""), "sharper": (SERIES[2], "-.", ""), "markov": (SERIES[0], "--", "."), "count": ("black", "-", ".")}
 
 def plot_counts(
@@ -337,7 +337,7 @@ def plot_counts(
     if not log: ax.set_xticks(x)
     return _dress(ax, title, label, "interactions", pad=_legend(ax, keys, 1.15 * _inches(ax)[0]))
 
-# %% ../nbs/08_sparsity.ipynb #159873d5
+# %% ../nbs/08_sparsity.ipynb #a5307172
 def sparsity_thresholds(
     v, # value table `(2**n,)`, or `Interactions`, whose AND part counts
     taus=None, # thresholds, in the unit of the output; 24 from 0.005 to 1 times the largest effect if not given
@@ -355,7 +355,7 @@ def sparsity_thresholds(
     count = [int(_counts(a, t)[1:b.M + 1].sum()) for t in taus]
     return pd.DataFrame({"tau": taus, "fraction": taus / most, "count": count, **{k: total[k] * b.tau / taus for k in ("markov", "bound", "sharper")}, "possible": int(total.possible)})
 
-# %% ../nbs/08_sparsity.ipynb #0cb871b9
+# %% ../nbs/08_sparsity.ipynb #2c5281c7
 def sparsity_summary(
     vs, # list of value tables or `Interactions`, or a dict name -> table
     M:int=None, # as in `sparsity_bound`; the same for all
@@ -377,7 +377,7 @@ def sparsity_summary(
     index = pd.MultiIndex.from_tuples(named) if all(isinstance(k, tuple) for k in named) else pd.Index(list(named), name="table")
     return pd.DataFrame(rows, index).astype({"count": int, "possible": int})
 
-# %% ../nbs/08_sparsity.ipynb #aa62f098
+# %% ../nbs/08_sparsity.ipynb #0bed03f9
 def _draw(
     n:int, # players
     m:int, # how many of them are present
@@ -404,7 +404,7 @@ def _outputs(
         out.append(y)
     return torch.cat(out)
 
-# %% ../nbs/08_sparsity.ipynb #75462f07
+# %% ../nbs/08_sparsity.ipynb #835cba29
 def estimate_mean_outputs(
     game, # callable, bool `(B, n)` -> `(B,)`; True = unmasked
     n:int, # number of players, any
@@ -433,7 +433,7 @@ def estimate_mean_outputs(
         rows.append((m, len(u), mean, mean - wide, mean + wide, full))
     return pd.DataFrame(rows, columns=["order", "masks", "mean", "low", "high", "exact"])
 
-# %% ../nbs/08_sparsity.ipynb #560d52f3
+# %% ../nbs/08_sparsity.ipynb #9351291f
 def estimated_conditions(
     frame, # from `estimate_mean_outputs`
 ):
@@ -450,7 +450,7 @@ def estimated_conditions(
             ("average output has an exponent", "p_ref", p_ref(low, high[1]), p_ref(high, low[1]), verdict((low[1:] > 0).all(), (high[1:] < 0).any() or high[1] <= 0 < low[2:].max(initial=0)))]
     return pd.DataFrame(rows, pd.Index([2, 3], name="condition"), ["asks", "measure", "low", "high", "verdict"])
 
-# %% ../nbs/08_sparsity.ipynb #2878f926
+# %% ../nbs/08_sparsity.ipynb #7af4b434
 def _halves(
     v:Tensor, # `(2**n,)`
     i:int, # a player
@@ -475,7 +475,7 @@ def _pick(
     "`k` different players."
     return torch.randperm(n, generator=g)[:k].tolist()
 
-# %% ../nbs/08_sparsity.ipynb #a332f53a
+# %% ../nbs/08_sparsity.ipynb #868e9cca
 def efficiency(v, effects, g):
     "All effects, `I(empty) = v(empty)` included, add up to the output: `v(N) = sum_S I(S)`."
     I = effects(v)
@@ -521,13 +521,13 @@ def interaction_distribution(v, effects, g):
 
 AXIOMS = {f.__name__: f for f in (efficiency, linearity, dummy, symmetry, anonymity, recursion, interaction_distribution)}
 
-# %% ../nbs/08_sparsity.ipynb #ffc2eb45
+# %% ../nbs/08_sparsity.ipynb #ee81e351
 def axioms(
     v, # value table `(2**n,)`
     effects=and_transform, # the map to test, from tables `(2**n,)` to effects `(2**n,)`
     seed:int=0, # of the random players and games
 ):
-    "The seven axioms of paper 000, Section 2, tried on a game as a DataFrame: axiom, says, error (largest deviation over the largest |output| of v; 0 up to rounding if it holds). Raises `TypeError` or `ValueError` for anything but one table."
+    "The seven axioms of the Harsanyi interaction (Appendix B of paper 003) tried on a game as a DataFrame: axiom, says, error (largest deviation over the largest |output| of v; 0 up to rounding if it holds). Raises `TypeError` or `ValueError` for anything but one table."
     import pandas as pd
     v = _table(v)
     size, g = v.abs().max().item() or 1., torch.Generator().manual_seed(seed)
