@@ -15,6 +15,8 @@ from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_
 from interlib.plots import (plot_agreement, plot_interactions, plot_matching, plot_order_strength, plot_shared, plot_shared_strength,
                             plot_strengths, plot_text, plot_transferability)
 from interlib.samples import across_epochs, draw_players, explain_samples, sample_frame, study
+from interlib.sparsity import (axioms, estimate_mean_outputs, estimated_conditions, mean_outputs, plot_counts, plot_mean_outputs,
+                               sparsity_bound, sparsity_conditions, sparsity_summary, sparsity_thresholds)
 from interlib.synthetic import and_or_game, planted
 from interlib.taylor import Polynomial, Taylor, taylor, taylor_error, taylor_fft
 from interlib.taylor_methods import METHODS, Method, Neuron, by_captum, by_definition, side_by_side, weighted_sum
