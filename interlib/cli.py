@@ -128,7 +128,7 @@ def explain(
     if progress and game.n > 10: say(_estimate(game))
     v = evaluate(game, batch_size=batch_size, progress=progress)
     clock.append(time.perf_counter())
-    if game.n > 11: say(f"decomposing; every player more takes {'six' if game.n < 14 else 'two to three'} times as long")
+    if game.n > 11: say(f"decomposing; every player more takes about {'six' if game.n < 14 else 'two'} times as long")
     x = decompose(v, noise, players=game.players)
     clock.append(time.perf_counter())
     seconds = {k: round(b - a, 3) for k, a, b in zip(("load", "evaluate", "decompose"), clock, clock[1:])}

@@ -68,9 +68,9 @@ def explain_samples(
     chosen = draw_players(inputs, players, grid, tokenizer, seed) if isinstance(players, int) else players
     if len(chosen) != len(inputs): raise ValueError(f"players: got {len(chosen)} lists for {len(inputs)} inputs; it must be one a sample")
     if len({len(p) for p in chosen}) > 1: raise ValueError(f"players: got lists of {min(map(len, chosen))} to {max(map(len, chosen))}; every sample must have equally many")
-    games = (feature_game(model, x if isinstance(x, str) else x[None], layer, p, int(t), baseline, output, grid=grid, border=border, tokenizer=tokenizer) for x, t, p in zip(inputs, targets, chosen))
+    games = [feature_game(model, x if isinstance(x, str) else x[None], layer, p, int(t), baseline, output, grid=grid, border=border, tokenizer=tokenizer) for x, t, p in zip(inputs, targets, chosen)]
     about, tables = [], []
-    for game in tqdm(games, "samples", len(inputs), disable=not progress, leave=False):
+    for game in tqdm(games, "samples", disable=not progress, leave=False):
         tables.append(evaluate(game, progress=False))
         about.append((game.players, game.meta))
     return [replace(x, players=p, meta=m) for x, (p, m) in zip(decompose(torch.stack(tables), noise), about)]
