@@ -1,12 +1,13 @@
 __version__ = "0.1.0"
 
-from interlib.allocation import attributions, by_order
+from interlib.allocation import attributed_by_order, attributions, by_order
 from interlib.baselines import learn_baseline
 from interlib.coalitions import coalition, label, masks, members, orders
 from interlib.confusing import agreement, average_order, confusing, generalization_power, offsetting, order_strength
 from interlib.data import DataSplit, cifar10, cub, digits, mnist, movie_reviews, one_against_rest, squad, sst2, tiny_imagenet
 from interlib.decomposition import alternatives, decompose, decompose_shared, harsanyi
 from interlib.evaluation import Cost, cost, evaluate
+from interlib.explainers import attribute, gradient_x_difference
 from interlib.first_order import sgd
 from interlib.games import Game, feature_game, image_game, tabular_game, text_game
 from interlib.interactions import Interactions, Solution
