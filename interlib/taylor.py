@@ -188,7 +188,7 @@ def taylor_fft(
     _few(x, nodes ** len(x))
     n = len(x)
     circle = torch.polar(torch.ones(nodes).double(), 2 * torch.pi / nodes * torch.arange(nodes).double())
-    outputs = f(b + torch.cartesian_prod(*[circle] * n).reshape(-1, n) * (x - b))
+    with torch.no_grad(): outputs = f(b + torch.cartesian_prod(*[circle] * n).reshape(-1, n) * (x - b))
     terms = (torch.fft.fftn(outputs.reshape((nodes,) * n)) / nodes**n).real.flatten()
     exponents = torch.cartesian_prod(*[torch.arange(nodes)] * n).reshape(-1, n)
     return Taylor(exponents[1:], terms[1:], x, b, terms[0].item())

@@ -242,3 +242,11 @@ def test_allocation(seed, n):
 def test_bad_input(call, error, words):
     with pytest.raises(error) as e: call()
     assert words in str(e.value)
+
+
+def test_a_network_with_parameters_gives_plain_terms():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)).double()
+    f = lambda x: (torch.tanh(x @ net[0].weight.T.to(x) + net[0].bias) @ net[2].weight.T.to(x) + net[2].bias).squeeze(-1)
+    for T in (il.taylor_fft(f, torch.tensor([.2, -.1])), il.taylor(f, torch.tensor([.2, -.1]), degree=4)):
+        assert not T.effects.requires_grad and len(T.to_frame()) == len(T.effects) and max(il.taylor_error(T, f).values()) < 1e-4
