@@ -7,6 +7,7 @@ __all__ = ['Solution', 'Interactions', 'check_players']
 
 # %% ../nbs/04_interactions.ipynb #2989b09e
 from dataclasses import asdict, dataclass, field
+from html import escape
 
 import torch
 from fastcore.basics import patch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from .coalitions import members, n_players, orders
 from .files import load_tensors, save_tensors
+from .plots import _signed, bar_style
 from .transforms import and_inverse, and_transform, or_inverse
 
 # %% ../nbs/04_interactions.ipynb #962d7561
@@ -155,6 +157,40 @@ def __repr__(self:Interactions):
     rows = [f"{r.effect:+9.3f}  {r.kind.upper():3}  {', '.join(map(str, r.players))}" for r in top.itertuples()]
     tail = [f"objective {about.objective:.6g}, lower bound {about.lower_bound:.6g}, gap {about.gap:.1e} ({about.solver})"] if about else []
     return "\n".join([head + f", constant {self.and_[0].item():.3f}", *rows, *tail])
+
+# %% ../nbs/04_interactions.ipynb #a7c20002
+def _html_bar(
+    effect:float, # its length and the sign
+    kind:str, # 'and' or 'or'
+    longest:float, # the |effect| of the longest bar
+)->str:
+    "A bar as in the figures: vermillion above zero, blue below; AND filled, OR hatched."
+    colour = bar_style(effect, kind)["edgecolor"]
+    fill = colour if kind == "and" else f"repeating-linear-gradient(135deg, transparent 0 2px, {colour} 2px 3.5px)"
+    return f'<span style="display: inline-block; box-sizing: border-box; width: {8 * abs(effect) / longest:.3g}em; height: .8em; border: 1.5px solid {colour}; background: {fill}"></span>'
+
+# %% ../nbs/04_interactions.ipynb #a7c20007
+def _html_row(
+    effect:float, # of an interaction
+    kind:str, # 'and' or 'or'
+    players, # their names
+    longest:float, # the |effect| of the longest bar
+)->str:
+    "Effect, bar, kind and players as a row of a table, in the colours of the page."
+    cells = [_signed(effect), _html_bar(effect, kind, longest), kind.upper(), escape(", ".join(map(str, players)))]
+    return '<tr style="background: transparent">' + "".join(f'<td style="text-align: left; padding: .1em .8em .1em 0">{c}</td>' for c in cells) + "</tr>"
+
+# %% ../nbs/04_interactions.ipynb #a7c20004
+@patch
+def _repr_html_(self:Interactions):
+    "The strongest interactions as a table with bars."
+    salient, about = self.primitives(), self.solution
+    target = f", target <b>{escape(str(self.meta['target']))}</b>" if "target" in self.meta else ""
+    head = f"{len(salient):,} salient interaction{'s' * (len(salient) != 1)} of {self.n} player{'s' * (self.n > 1)}{target}, constant {_signed(self.and_[0].item())}"
+    rows = [_html_row(r.effect, r.kind, r.players, salient.effect.abs().max()) for r in salient.head(10).itertuples()]
+    tail = [f"and {len(salient) - 10:,} more above 5 % of the strongest"] if len(salient) > 10 else []
+    if about: tail.append(f"sum of all |effects| {about.objective:.6g}, proved to be at least {about.lower_bound:.6g}: gap {about.gap:.1e} ({escape(about.solver)})")
+    return f"<div>{head}</div><table>{''.join(rows)}</table>" + "".join(f"<div>{line}</div>" for line in tail)
 
 # %% ../nbs/04_interactions.ipynb #6040abf7
 @patch

@@ -1,5 +1,7 @@
 """The result object: files that are damaged or foreign, killed writers, other libraries."""
 import json
+import re
+from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -97,3 +99,50 @@ def test_predict_for_some_coalitions(x):
 ])
 def test_bad_input(x, call, message):
     with pytest.raises(ValueError, match=message): call(x)
+
+
+class Cells(HTMLParser):
+    "The cells of a table, row by row, the styles in it, and all its tags and text."
+    def __init__(self, page):
+        super().__init__()
+        self.rows, self.styles, self.tags, self.text = [], [], [], ""
+        self.feed(page)
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.styles.append(dict(attrs).get("style", ""))
+        if tag == "tr": self.rows.append([])
+        if tag == "td": self.rows[-1].append("")
+    def handle_data(self, data):
+        self.text += data
+        if self.rows and self.rows[-1] and self.tags[-1] != "div": self.rows[-1][-1] += data
+
+
+def test_the_table_in_a_notebook_shows_the_primitives(x):
+    shown, salient = Cells(x._repr_html_()), x.primitives()
+    assert [(float(effect.replace("−", "-")), kind, players) for effect, _, kind, players in shown.rows] == [
+        (float(f"{r.effect:.3g}"), r.kind.upper(), ", ".join(r.players)) for r in salient.head(10).itertuples()]
+    widths = [float(re.search(r"width: ([\d.]+)em", s)[1]) for s in shown.styles if "inline-block" in s]
+    assert widths == pytest.approx([8 * abs(e) / salient.effect.abs().max() for e in salient.effect.head(10)], rel=.01)
+    assert [("#0072B2" in s, "gradient" in s) for s in shown.styles if "inline-block" in s] == [(r.effect < 0, r.kind == "or") for r in salient.head(10).itertuples()]
+    for part in (f"{len(salient)} salient interactions of 6 players, target  mat,", f"{x.solution.objective:.6g}", f"gap {x.solution.gap:.1e}"): assert part in shown.text
+    assert not [s for s in shown.styles if "inline-block" not in s and re.search("color:|#", s)]      # text and page keep their colours
+
+
+def test_the_table_counts_what_it_leaves_out():
+    x = il.Interactions(torch.ones(16, dtype=torch.float64), torch.zeros(16))
+    shown = Cells(x._repr_html_())
+    assert len(shown.rows) == 10 and "and 5 more above 5 % of the strongest" in shown.text and "gap" not in shown.text
+
+
+def test_the_table_escapes_names():
+    x = il.Interactions(torch.tensor([0., 1, 2, 3]), torch.zeros(4), ["<script>alert(1)</script>", '"&'], meta={"target": "</table><img src=x>"})
+    shown = Cells(x._repr_html_())
+    assert set(shown.tags) == {"div", "b", "table", "tr", "td", "span"}
+    assert shown.rows[0][3] == '<script>alert(1)</script>, "&' and "target </table><img src=x>" in shown.text
+
+
+@pytest.mark.parametrize("tables", [([0., 0], [0., 0]), ([.5, 2], [0., 0]), ([.5, 2], [0., -1])])
+def test_the_table_of_one_player(tables):
+    x = il.Interactions(*torch.tensor(tables, dtype=torch.float64))
+    shown = Cells(x._repr_html_())
+    assert len(shown.rows) == len(x.primitives()) and re.match(["0 salient interactions", "1 salient interaction", "2 salient interactions"][len(shown.rows)] + " of 1 player, constant", shown.text)
