@@ -14,7 +14,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .coalitions import masks as every_mask
 from .games import Game, Masked, borrowed
 from .masking import mask_regions
 from .models import seeded
