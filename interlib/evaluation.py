@@ -338,12 +338,12 @@ def fill_table(
     game:Game,
     way, # function `(game, size, done)`
     size:int, # coalitions at a time, to begin with
-    progress:bool, # show a bar
+    progress, # show a bar, or a function `(done, total)`
 )->Tensor: # float64 `(2**n,)` or `(2**n, targets)`
     "Asks until all is done; halves the size when memory runs out."
     from tqdm.auto import tqdm
     table, done = None, torch.zeros(2**game.n, dtype=torch.bool)
-    with tqdm(total=2**game.n, disable=not progress, desc="masked samples", leave=False) as bar:
+    with tqdm(total=2**game.n, disable=callable(progress) or not progress, desc="masked samples", leave=False) as bar:
         while not done.all():
             try:
                 for c, got in way(game, size, done):
@@ -352,6 +352,7 @@ def fill_table(
                     if table is None: table = torch.empty(2**game.n, *got.shape[1:], dtype=torch.float64)
                     table[c], done[c] = got, True
                     bar.update(done.sum().item() - bar.n)
+                    if callable(progress): progress(done.sum().item(), len(done))
             except Exception as e:
                 if not out_of_memory(e) or size == 1: raise
                 size //= 2
@@ -362,7 +363,7 @@ def along_tree(
     game:Game,
     tree:PrefixTree,
     batch_size, # leaves of a subtree, or "auto"
-    progress:bool, # show a bar
+    progress, # as for `evaluate`
     dtype=torch.float32, # precision of the arithmetic
 ): # the table `(2**n,)` or `(2**n, targets)`, or None
     "The table by the tree, with body and head apart (not in half precision) or together, if it agrees with the game on some coalitions; else warns."
@@ -380,7 +381,7 @@ def along_tree(
 def evaluate(
     game, # `Game`, or any function on bool coalitions `(B, n)`
     batch_size="auto", # coalitions at a time; "auto": what suits the game, what fits into 2 GB for a tree
-    progress:bool=True, # show a bar
+    progress=True, # show a bar; or a function `(done, total)` to be called instead
     tree="auto", # walk a prefix tree where the game has one (True: an error where it has none); False: plain batches
     cache=None, # a folder that keeps tables
     autocast=None, # torch.bfloat16 or torch.float16: compute in this precision where torch deems it safe

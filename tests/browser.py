@@ -43,13 +43,21 @@ class Browser:
         return answer["result"].get("value")
 
     def open(self, path, width=1200, dark=False):
-        "Loads a file in a window of some width."
+        "Loads a file, or an address, in a window of some width."
         self("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         self.events.clear()
-        self.url = Path(path).as_uri()
+        self.url = path if str(path).startswith("http") else Path(path).as_uri()
         self("Page.navigate", url=self.url)
         while self.js("document.readyState") != "complete" or self.js("location.href") == "about:blank": time.sleep(.02)
+
+    def until(self, code, patience=60):
+        "Waits for an expression to be true on the page, and returns it; raises `TimeoutError` if it does not become true."
+        end = time.time() + patience
+        while not (value := self.js(code)):
+            if time.time() > end: raise TimeoutError(f"after {patience} s it is still not true: {code}")
+            time.sleep(.05)
+        return value
 
     def click(self, selector):
         "Presses the mouse on the middle of an element, as a person would."

@@ -1,0 +1,339 @@
+"The widgets in a headless Chromium, through `interlib app` and voila: type, click, and compare what the page shows with the library's numbers."
+import importlib.util
+import json
+import os
+import random
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+import interlib as il
+from browser import CHROMIUM, Browser
+from interlib.widgets import Compare, Explorer, Panel, Sample, Sharing, Sparsity, Toggles, WhatIf, Work, counts, listed, printed, sample_html, sample_of
+
+DATA = Path(__file__).parent / "data"
+SENTENCE = "The old man went to the bank of the"
+live = pytest.mark.skipif(not CHROMIUM or not importlib.util.find_spec("websocket"), reason="no chromium (or no websocket-client) on this machine")
+
+
+def tables(n=10):
+    return [torch.from_numpy(np.load(DATA / "value_tables.npz")[name])[:2**n].clone() for name in ("smollm2_0", "gemma3_0")]
+
+
+def effects(n, kept, seed):
+    "A model of `kept` random interactions of either kind."
+    g = torch.Generator().manual_seed(seed)
+    both = torch.randn(2, 2**n, generator=g, dtype=torch.float64) * (torch.rand(2, 2**n, generator=g) < kept / 2**n)
+    both[1, 0] = 0
+    return il.Interactions(*both)
+
+
+# Without a browser
+
+
+def test_what_if_agrees_with_the_library_for_any_coalition():
+    x = effects(6, 30, 0)
+    v = x.predict() + .1
+    panel = WhatIf(x, v, top=8)
+    for S in range(64):
+        panel.toggles.press([S >> i & 1 for i in range(6)])
+        assert [f"<span>{panel.say(t)}</span>" in panel.view.value for t in (x.predict()[S].item(), v[S].item(), -.1)] == [True] * 3
+        assert len(re.findall(r'<tr class="\w+ off"', panel.view.value)) >= sum(not on for on in counts(panel.rows, S))
+
+
+@pytest.mark.parametrize("v", [torch.zeros(4), torch.ones(2), torch.tensor([0., 1e-9])], ids=["zero", "constant", "tiny"])
+def test_little_to_show(v):
+    x = il.decompose(v)
+    for panel in (WhatIf(x, v), Sparsity(x, v)): assert not re.search("[^a-z]nan[^a-z]", re.sub("base64,[^\"]*", "", panel.still()))
+
+
+def test_words_are_text():
+    hostile = "<script>alert(1)</script>"
+    x = il.Interactions(torch.ones(4), torch.zeros(4), [hostile, "b"])
+    panel = WhatIf(x, x.predict())
+    assert hostile not in panel.still() and "&lt;script&gt;" in panel.still()
+    assert hostile not in sample_html([hostile], [1.])
+
+
+def test_copy_is_kept_up_to_date(monkeypatch):
+    import interlib.widgets
+    shown = []
+    class Handle:
+        def update(self, data, raw): shown.append(data)
+    monkeypatch.setattr(interlib.widgets, "display", lambda data, raw, display_id=None: shown.append(data) or (Handle() if display_id else None))
+    x = effects(4, 6, 1)
+    panel = WhatIf(x, x.predict())
+    panel._ipython_display_()
+    key = re.search(r'id="(il-\w+)"', shown[0]["text/html"]).group(1)
+    assert f"#{key} {{ display: none; }}" in panel.children[0].value           # hides the copy where the widget lives
+    assert "application/vnd.jupyter.widget-view+json" in shown[1]
+    panel.toggles.buttons[0].value = False
+    assert panel.view.value in shown[-1]["text/html"] and panel.view.value not in shown[0]["text/html"]
+
+
+def test_errors_are_shown_and_do_not_end_the_explorer():
+    e = Explorer({"nowhere": "no/such/model"}, text="a b")
+    e.explain()
+    e.work.thread.join()
+    assert "<b>RuntimeError</b>: " in e.work.where.value and e.x is None
+    assert "Nothing is explained yet" in e.still()
+
+
+def test_work_is_one_at_a_time_and_can_be_cancelled():
+    work, done = Work(), []
+    def long(work):
+        for i in range(500): work("step", i, 500); time.sleep(.01)
+    work.start(long, done.append)
+    work.start(lambda work: 1, done.append)                # refused: there is work already
+    time.sleep(.1)
+    work.button.click()
+    work.thread.join(5)
+    assert not work.busy and done == [] and "Cancelled" in work.where.value
+
+
+def test_cancelling_an_evaluation_leaves_the_model_as_it_was():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2)).train()
+    game = il.image_game(model, torch.rand(1, 8, 8), grid=4)
+    game.batch, work = 16, Work()
+    def ask(work): il.evaluate(game, progress=lambda done, total: (work("asking", done, total), time.sleep(.002)))
+    work.start(ask, lambda _: None)
+    time.sleep(.3)
+    assert work.busy and 0 < work.bar.value < 1000
+    work.cancel()
+    work.thread.join(5)
+    assert "Cancelled" in work.where.value and model.training and not model[1]._forward_hooks and all(p.requires_grad for p in model.parameters())
+
+
+# In a browser
+
+
+class Page:
+    "A page of widgets, and what a person does to it."
+    def __init__(self, browser, url, ready, width=1000):
+        self.browser = browser
+        browser.open(url, width=width)
+        browser.until(f"!!document.querySelector('{ready}')", 120)
+
+    def js(self, code): return self.browser.js(code)
+    def until(self, code, patience=120): return self.browser.until(code, patience)
+    def numbers(self, panel=".il-what-if"): return self.js(f"[...document.querySelectorAll('{panel} .facts span')].map(t => t.textContent)")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def shots():
+    "Where the pictures go: the folder named by `INTERLIB_SCREENSHOTS`, if there is one."
+    folder = os.environ.get("INTERLIB_SCREENSHOTS")
+    return lambda page, name, selector: page.browser.screenshot(Path(folder) / name, selector) if folder else None
+
+
+def served(command, folder, patience=90):
+    "A server and its address, once it answers."
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder, start_new_session=True)
+    line = server.stdout.readline()
+    url = re.search(r"http://\S+", line)
+    assert url, line + server.stdout.read()
+    import urllib.request
+    end = time.time() + patience
+    while time.time() < end:
+        try: urllib.request.urlopen(url.group().replace("/ ", "/") + "voila/static/voila.js", timeout=5); return server, url.group()
+        except OSError: time.sleep(.2)
+    raise RuntimeError("the page is not served")
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    server, url = served([sys.executable, "-c", "from interlib.cli import main; main(['app', '--no-browser', '--port', '0'])"], tmp_path_factory.mktemp("app"))
+    yield url
+    os.killpg(server.pid, signal.SIGINT)
+    server.wait(20)
+
+
+@live
+def test_a_newcomer_explains_a_sentence(app, browser, shots):
+    page = Page(browser, app, ".il-explorer")
+    assert "What does a network react to?" in page.js("document.body.innerText")
+    browser.click(".il-explorer textarea")
+    page.js("document.querySelector('.il-explorer textarea').select()")
+    browser("Input.insertText", text=SENTENCE)
+    browser.press("Tab")
+    words = SENTENCE.split()
+    page.until(f"document.querySelectorAll('.il-pick .jupyter-button').length == {len(words)}")
+    assert page.js("document.querySelectorAll('.il-explorer textarea').length") == 1
+    browser.click(".il-explorer .mod-primary")
+    page.until("document.body.innerText.includes('Cancel')", 20)                       # it says what it does, and can be stopped
+    page.until("!!document.querySelector('.il-what-if')", 300)
+    model, tokenizer = il.load_lm("smollm2")
+    game = il.text_game(model, tokenizer, SENTENCE, players=len(words))
+    v = il.evaluate(game, progress=False)
+    x = il.decompose(v)
+    facts = page.numbers(".il-explorer")
+    assert facts[0] == game.meta["target"].strip() and facts[1] == il.plots._signed(v[-1].item()) and facts[2] == il.plots._signed(v[0].item())
+    assert facts[3] == str(x.how_many(v))
+    strongest = listed(x, sample_of(game).names).iloc[0]
+    assert page.js("document.querySelector('.il-what-if tr td:nth-child(3)').textContent") == strongest.text
+    shots(page, "explorer.png", ".il-explorer")
+
+
+@live
+def test_mistakes_are_explained_on_the_page(app, browser):
+    page = Page(browser, app, ".il-explorer")
+    browser.click(".il-explorer input[placeholder='the most probable']")
+    browser("Input.insertText", text="no such token at all")
+    browser.press("Tab")
+    browser.click(".il-explorer .mod-primary")
+    page.until("document.body.innerText.includes('ValueError')", 120)
+    assert "no such token at all', which is 5 tokens" in page.js("document.querySelector('.wrong').innerText")
+
+
+PANELS = """
+import torch, numpy as np, interlib as il
+from interlib.widgets import *
+v, w = (torch.from_numpy(np.load({data!r})[name]) for name in ("smollm2_0", "gemma3_0"))
+words = "A red apple falls to the ground because of the pull of".split()
+gravity = Sample([(word, i - 2 if i > 1 else None) for i, word in enumerate(words)])
+x = il.decompose(v, players=words[2:])
+display(WhatIf(x, v, gravity))
+---
+display(Sparsity(x, v, gravity))
+---
+display(Sharing([v, w], ["SmolLM2", "Gemma 3"], words[2:], share=None))
+---
+display(Compare(il.decompose_shared([v, w], share=None, players=words[2:]), ["SmolLM2", "Gemma 3"], gravity, k=12))
+---
+threes, networks = il.digits().test_x[il.digits().test_y == 3][:12], {{}}
+for name in ("resnet20-digit3", "vgg16-digit3"):
+    model, _, training = il.trained(name, progress=False)
+    games, networks[name] = [il.image_game(model, image, players=8, choose="random", target=1, seed=i) for i, image in enumerate(threes)], {{}}
+    for e in (1, 6):
+        training.load(model, e)
+        networks[name][e] = il.decompose(torch.stack([il.evaluate(game, progress=False) for game in games]))
+display(ConfusingSamples(networks, games))
+---
+g = torch.Generator().manual_seed(0)
+both = torch.randn(2, 4096, generator=g, dtype=torch.float64) * (torch.rand(2, 4096, generator=g) < .1)
+both[1, 0] = 0
+big = il.Interactions(*both)
+panel = WhatIf(big, big.predict() + .01)
+panel.add_class("big")
+display(panel)
+"""
+
+
+@pytest.fixture(scope="module")
+def panels(tmp_path_factory, browser):
+    folder = tmp_path_factory.mktemp("panels")
+    cells = [nbformat.v4.new_code_cell(c.strip()) for c in PANELS.format(data=str(DATA / "value_tables.npz")).split("---")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}), folder / "panels.ipynb")
+    from interlib.cli import _free_port
+    port = _free_port(0)
+    code = f"import subprocess, sys; print('http://localhost:{port}/', flush=True); subprocess.run([sys.executable, '-m', 'voila', 'panels.ipynb', '--port={port}', '--no-browser', '--Voila.log_level=ERROR'])"
+    server, url = served([sys.executable, "-c", code], folder)
+    page = Page(browser, url, ".big", width=1000)
+    page.until("document.body.innerText.includes('Transferability')")
+    yield page
+    os.killpg(server.pid, signal.SIGINT)
+    server.wait(20)
+
+
+def spot(page, selector, text=None):
+    "A JavaScript expression for the first element of a selector, or the one with a text."
+    return f"[...document.querySelectorAll({json.dumps(selector)})].find(t => t.textContent.trim() == {json.dumps(text)})" if text else f"document.querySelector({json.dumps(selector)})"
+
+
+@live
+def test_what_if_shows_the_librarys_numbers(panels, shots):
+    page, (v, _) = panels, tables()
+    x = il.decompose(v)
+    panel = WhatIf(x, v)
+    for S in random.Random(0).sample(range(1024), 20):
+        page.js(f"[...document.querySelectorAll('.il-what-if')[0].querySelectorAll('.il-words .jupyter-button')].forEach((b, i) => b.classList.contains('mod-active') == !!({S} >> i & 1) || b.click())")
+        want = [panel.say(t) for t in (x.predict()[S].item(), v[S].item(), (x.predict() - v)[S].item())]
+        page.until(f"JSON.stringify([...document.querySelectorAll('.il-what-if')[0].querySelectorAll('.facts span')].map(t => t.textContent)) == {json.dumps(json.dumps(want, ensure_ascii=False, separators=(',', ':')), ensure_ascii=False)}", 20)
+        lit = page.js("[...document.querySelectorAll('.il-what-if')[0].querySelectorAll('tr')].slice(0, 15).map(t => !t.classList.contains('off'))")
+        assert lit == [bool(on) for on in counts(panel.rows, S)]
+    shots(page, "what-if.png", ".il-what-if")
+
+
+@live
+def test_twelve_players_stay_responsive(panels, capsys):
+    took = panels.browser("Runtime.evaluate", awaitPromise=True, returnByValue=True, expression="""(async () => {
+        const panel = document.querySelector('.big'), buttons = [...panel.querySelectorAll('.il-words .jupyter-button')], times = [], blocked = [];
+        for (const b of [...buttons, ...buttons]) {
+            const before = panel.querySelector('.facts span').textContent, start = performance.now();
+            b.click(); document.body.getBoundingClientRect(); blocked.push(performance.now() - start);
+            while (panel.querySelector('.facts span').textContent == before && performance.now() - start < 2000) await new Promise(done => setTimeout(done, 1));
+            times.push(performance.now() - start);
+        }
+        return [times, blocked];
+    })()""")["result"]["value"]
+    times, blocked = took
+    with capsys.disabled(): print(f"\n  a click with 12 players: the page is blocked for {max(blocked):.0f} ms at most; the answer is there after {statistics.median(times):.0f} ms (median), {max(times):.0f} ms at most")
+    assert len(times) == 24 and max(blocked) < 200 and statistics.median(times) < 200
+
+
+@live
+def test_sparsity_slider(panels, shots):
+    page, (v, _) = panels, tables()
+    curve = il.decompose(v).matching_curve(v)
+    page.js("(() => { const s = document.querySelector('.noUi-handle'); s.focus(); })()")
+    kept = lambda: int(page.js("[...document.querySelectorAll('.facts div')].find(t => t.textContent.startsWith('interactions kept')).querySelector('span').textContent"))
+    before = kept()
+    panels.browser("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
+    panels.browser("Input.dispatchKeyEvent", type="keyUp", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
+    end = time.time() + 10
+    while kept() == before and time.time() < end: time.sleep(.05)
+    assert kept() == before + 1
+    error = page.js("[...document.querySelectorAll('.facts div')].find(t => t.textContent.startsWith('mean error')).querySelector('span').textContent")
+    assert error == f"{curve[before + 1]:.3g}"
+    shots(page, "sparsity.png", ".il-sparsity")
+
+
+@live
+def test_sharing_shows_transferability(panels, shots):
+    v, w = tables()
+    s = il.transferability(il.decompose_shared([v, w], share=None), (10, 25, 50)).query("kind == 'and+or'").groupby("k").s.mean()
+    panels.until("document.querySelector('.il-sharing').innerText.includes('Transferability')")
+    shown = panels.js("[...document.querySelectorAll('.il-sharing tr td:nth-child(3)')].map(t => t.textContent)")
+    assert shown == ["shared", *(f"{100 * s[k]:.0f} %" for k in (10, 25, 50))]
+    shots(panels, "sharing.png", ".il-sharing")
+
+
+@live
+def test_compare_frames_the_words(panels, shots):
+    page = panels
+    text = page.js("document.querySelector('.il-compare .il-rows button').textContent")
+    page.js("document.querySelector('.il-compare .il-rows button').click()")
+    page.until("document.querySelectorAll('.il-compare .lit').length > 0", 20)
+    assert page.js("[...document.querySelectorAll('.il-compare .lit')].map(t => t.textContent)") == re.split(" [∧∨] ", text)
+    shots(page, "compare.png", ".il-compare")
+
+
+@live
+def test_confusing_samples_are_shown(panels, shots):
+    page = panels
+    page.js("document.querySelectorAll('.il-dots button')[3].click()")
+    page.until("document.querySelector('.il-confusing').innerText.includes('Sample 3')", 20)
+    coloured = page.js("[...document.querySelectorAll('.il-dots button')].filter(t => getComputedStyle(t).backgroundColor != 'rgba(0, 0, 0, 0)').length")
+    assert coloured == sum(map(int, re.findall(r"\((\d+)\)", page.js("document.querySelector('.il-confusing').innerText.split('Sample')[0]"))))
+    shots(page, "confusing.png", ".il-confusing")
+
+
+@live
+def test_the_copy_is_hidden_where_the_widget_lives(panels):
+    assert panels.js("[...document.querySelectorAll('div[id^=il-]')].map(t => getComputedStyle(t).display)") == ["none"] * 6
