@@ -26,3 +26,14 @@ from interlib.training import Training, train, trained
 from interlib.transferability import shared, shared_strength, transferability
 from interlib.transforms import (and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform,
                                  shapley, shapley_interactions)
+
+WIDGETS = ("Compare", "ConfusingSamples", "Explorer", "Sharing", "Sparsity", "WhatIf")
+
+
+def __getattr__(name): # the widgets come when they are asked for: ipywidgets is not needed for anything else
+    if name not in WIDGETS: raise AttributeError(f"module 'interlib' has no attribute {name!r}")
+    import interlib.widgets
+    return getattr(interlib.widgets, name)
+
+
+def __dir__(): return sorted([*globals(), *WIDGETS])

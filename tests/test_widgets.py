@@ -71,6 +71,11 @@ def test_copy_is_kept_up_to_date(monkeypatch):
         def update(self, data, raw): shown.append(data)
     monkeypatch.setattr(interlib.widgets, "display", lambda data, raw, display_id=None: shown.append(data) or (Handle() if display_id else None))
     x = effects(4, 6, 1)
+    panel = Sparsity(x, x.predict())
+    panel._ipython_display_()
+    panel.slider.value = 2
+    assert "display: none" not in "".join(data.get("text/html", "") for data in shown)          # a copy must not hide itself
+    shown.clear()
     panel = WhatIf(x, x.predict())
     panel._ipython_display_()
     key = re.search(r'id="(il-\w+)"', shown[0]["text/html"]).group(1)
@@ -212,9 +217,10 @@ display(WhatIf(x, v, gravity))
 ---
 display(Sparsity(x, v, gravity))
 ---
-display(Sharing([v, w], ["SmolLM2", "Gemma 3"], words[2:], share=None))
+pair, eight = [v[:256].clone(), w[:256].clone()], Sample([(word, i - 2 if 1 < i < 10 else None) for i, word in enumerate(words)])      # 'pull' and the last 'of' masked
+display(Sharing(pair, ["SmolLM2", "Gemma 3"], eight.names, share=None))
 ---
-display(Compare(il.decompose_shared([v, w], share=None, players=words[2:]), ["SmolLM2", "Gemma 3"], gravity, k=12))
+display(Compare(il.decompose_shared(pair, share=None), ["SmolLM2", "Gemma 3"], eight, k=12))
 ---
 threes, networks = il.digits().test_x[il.digits().test_y == 3][:12], {{}}
 for name in ("resnet20-digit3", "vgg16-digit3"):
@@ -291,22 +297,20 @@ def test_twelve_players_stay_responsive(panels, capsys):
 def test_sparsity_slider(panels, shots):
     page, (v, _) = panels, tables()
     curve = il.decompose(v).matching_curve(v)
-    page.js("(() => { const s = document.querySelector('.noUi-handle'); s.focus(); })()")
-    kept = lambda: int(page.js("[...document.querySelectorAll('.facts div')].find(t => t.textContent.startsWith('interactions kept')).querySelector('span').textContent"))
+    kept = lambda: int(page.js("document.querySelector('.il-sparsity .facts span').textContent"))
     before = kept()
-    panels.browser("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
-    panels.browser("Input.dispatchKeyEvent", type="keyUp", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
-    end = time.time() + 10
-    while kept() == before and time.time() < end: time.sleep(.05)
-    assert kept() == before + 1
-    error = page.js("[...document.querySelectorAll('.facts div')].find(t => t.textContent.startsWith('mean error')).querySelector('span').textContent")
-    assert error == f"{curve[before + 1]:.3g}"
+    x, y = page.js("(() => { const t = document.querySelector('.il-sparsity .noUi-base'); t.scrollIntoView({block: 'center'}); const r = t.getBoundingClientRect(); return [r.x + r.width / 4, r.y + r.height / 2] })()")
+    for kind in ("mousePressed", "mouseReleased"): page.browser("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    page.until(f"document.querySelector('.il-sparsity .facts span').textContent != '{before}'", 20)
+    assert abs(kept() - 50) < 5                                                         # a quarter of 200
+    error = page.js("document.querySelectorAll('.il-sparsity .facts span')[1].textContent")
+    assert error == f"{curve[kept()]:.3g}"
     shots(page, "sparsity.png", ".il-sparsity")
 
 
 @live
 def test_sharing_shows_transferability(panels, shots):
-    v, w = tables()
+    v, w = tables(8)
     s = il.transferability(il.decompose_shared([v, w], share=None), (10, 25, 50)).query("kind == 'and+or'").groupby("k").s.mean()
     panels.until("document.querySelector('.il-sharing').innerText.includes('Transferability')")
     shown = panels.js("[...document.querySelectorAll('.il-sharing tr td:nth-child(3)')].map(t => t.textContent)")
