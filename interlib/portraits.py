@@ -6,14 +6,14 @@
 __all__ = ['plot_network', 'plot_brackets', 'plot_patches', 'plot_patch_groups', 'plot_butterfly', 'plot_film', 'plot_marginals',
            'alt_text', 'describe_figures']
 
-# %% ../nbs/01_portraits.ipynb #ce0e744f
+# %% ../nbs/01_portraits.ipynb #f0bbd424
 import numpy as np, textwrap
 from torch import Tensor
 
 from .plots import (GREY, NEGATIVE, POSITIVE, WIDTH, _axes, _checked, _dress, _elide, _inches, _kinds_key, _legend, _mirror, _numbers, _points,
                             _same_length, _signed, _threshold, _typeset, _unit, _visible, _wings, bar_style, plot_agreement)
 
-# %% ../nbs/01_portraits.ipynb #86ea1a45
+# %% ../nbs/01_portraits.ipynb #45e66391
 def _strongest(
     effects, # (m,)
     groups, # m tuples of players
@@ -31,9 +31,9 @@ def _strongest(
         if isinstance(g, str) or not len(g): raise ValueError(f"{name}: entry {i} is {g!r}; it must hold at least one player")
         for p in g:
             if p not in place: raise ValueError(f"{name}: entry {i} has {p!r}; the players are {_elide(', '.join(map(repr, players)), 200)}")
-    return [(effects[i], sorted({place[p] for p in groups[i]}), kinds[i]) for i in np.argsort(-abs(effects), kind="stable")[:int(top)]]
+    return [(float(effects[i]), sorted({place[p] for p in groups[i]}), kinds[i]) for i in np.argsort(-abs(effects), kind="stable")[:int(top)]]
 
-# %% ../nbs/01_portraits.ipynb #6443e240
+# %% ../nbs/01_portraits.ipynb #f9d35a5e
 def _note(
     drawn:int, # how many are drawn
     of:int, # of how many
@@ -42,7 +42,16 @@ def _note(
     "What a figure says of the interactions that it leaves out."
     return (f"strongest {drawn} of {of} interactions" if drawn < of else f"{of} interaction{'s' * (of > 1)}") + (f", effects in {unit}" if unit else "")
 
-# %% ../nbs/01_portraits.ipynb #302e0d73
+# %% ../nbs/01_portraits.ipynb #8a5ef021
+def _told(
+    rows, # of (effect, places, kind), as from `_strongest`
+    names, # of all players
+    most:int=5, # interactions
+)->str:
+    "The strongest interactions in words."
+    return ", ".join(f" {kind} ".join(_elide(_visible(names[p]), 16) for p in places) + f" {_signed(e)}" for e, places, kind in rows[:most])
+
+# %% ../nbs/01_portraits.ipynb #0f1a1d4e
 def _slots(
     rows, # of (effect, places, kind)
     n:int, # number of players
@@ -55,11 +64,11 @@ def _slots(
         side = lambda i: np.mean([(q - p) % n for q in rows[i][1] if q != p] or n / 2)
         at = arc * p - scale * need[p] / 2
         for i in sorted((i for i, row in enumerate(rows) if p in row[1]), key=side, reverse=True):
-            slots[i, p] = (at, at + scale * abs(rows[i][0]))
+            slots[i, p] = (float(at), float(at + scale * abs(rows[i][0])))
             at = slots[i, p][1]
     return slots
 
-# %% ../nbs/01_portraits.ipynb #e17dfcdc
+# %% ../nbs/01_portraits.ipynb #7393a726
 def _ribbon(
     slots, # of (from, to) in radians, the slots of one interaction in the order of its players
     radius:float=.93, # of the circle that it starts from
@@ -75,7 +84,7 @@ def _ribbon(
         codes += [Path.LINETO] * 9 + [Path.CURVE3] * 2
     return Path(points, [Path.MOVETO] + codes[1:])
 
-# %% ../nbs/01_portraits.ipynb #beb24e0f
+# %% ../nbs/01_portraits.ipynb #09b5d64d
 def _around(
     ax, # matplotlib Axes
     players, # names
@@ -89,7 +98,7 @@ def _around(
         ax.text(1.08 * s, 1.08 * c, _elide(_visible(name), 16), ha="center" if abs(s) < .2 else "left" if s > 0 else "right",
                 va="center" if abs(c) < .9 else "bottom" if c > 0 else "top", fontsize=9, parse_math=False)
 
-# %% ../nbs/01_portraits.ipynb #da4a5bab
+# %% ../nbs/01_portraits.ipynb #12ae5bbd
 def _bare(
     ax, # matplotlib Axes
 ):
@@ -97,7 +106,7 @@ def _bare(
     ax.set(xticks=[], yticks=[])
     for s in ax.spines.values(): s.set_visible(False)
 
-# %% ../nbs/01_portraits.ipynb #8440193b
+# %% ../nbs/01_portraits.ipynb #9ea97f27
 def plot_network(
     effects, # (m,) effects of the interactions, in any order
     labels, # m tuples of names, the players of each
@@ -113,13 +122,14 @@ def plot_network(
     from matplotlib.patches import PathPatch, Wedge
     players = [str(p) for p in players]
     rows = _strongest(effects, [g if isinstance(g, str) else [str(p) for p in g] for g in labels], kinds, players, top, "labels")
-    ax, slots = _axes(ax, 6.4), _slots(rows, len(players))
+    ax, slots = _axes(ax, 5.9), _slots(rows, len(players))
     for i, (e, places, kind) in sorted(enumerate(rows), key=lambda r: -len(r[1][1])):                # the smallest on top
         style, here = bar_style(e, kind), [slots[i, p] for p in places]
         fill = to_rgba(style["edgecolor"], .6 if len(places) == 2 else .2) if kind == "and" else "none"
         if len(places) > 1: ax.add_patch(PathPatch(_ribbon(here), facecolor=fill, edgecolor=style["edgecolor"], ls="-" if kind == "and" else "--", lw=.7 + abs(e / rows[0][0] if e else 0)))
         for a, b in here: ax.add_patch(Wedge((0, 0), 1, *np.degrees([np.pi / 2 - b, np.pi / 2 - a]), width=.07, lw=.6, **style))
     _around(ax, players)
+    ax.set_label(f"network of {len(players)} players: {_told(rows, players)}")
     edge = 1.1 + .4 / min(_inches(ax))                                      # the names at top and bottom take a fifth of an inch
     ax.set(xlim=(-1.3, 1.3), ylim=(-edge, edge), aspect="equal")
     pad = _legend(ax, _kinds_key([r[0] for r in rows], [r[2] for r in rows]), .75 * _inches(ax)[0])
@@ -127,7 +137,7 @@ def plot_network(
     _bare(ax)
     return ax
 
-# %% ../nbs/01_portraits.ipynb #b55ee96c
+# %% ../nbs/01_portraits.ipynb #73fe0f9b
 def _levels(
     spans, # of (from, to)
     gap:float=6, # that stays free between two on one level
@@ -141,7 +151,7 @@ def _levels(
         levels.append(level)
     return levels
 
-# %% ../nbs/01_portraits.ipynb #f4785e2c
+# %% ../nbs/01_portraits.ipynb #1949fb85
 def _spans(
     rows, # of (effect, numbers of words, kind)
     places, # (x, line) of each word
@@ -160,7 +170,7 @@ def _spans(
             spans.setdefault((line, kind), []).append((i, start, stop, line == lines[-1]))
     return spans
 
-# %% ../nbs/01_portraits.ipynb #e0bb911b
+# %% ../nbs/01_portraits.ipynb #e77bbb46
 def _stacked(
     spans, # as from `_spans`
     lines:int, # of text
@@ -179,7 +189,7 @@ def _stacked(
         depth = base + .95 * size + step * most(line, "and") + .6 * size
     return text, y, depth
 
-# %% ../nbs/01_portraits.ipynb #c49a1fa5
+# %% ../nbs/01_portraits.ipynb #60989fd3
 def _set_brackets(
     words, # list of str
     rows, # of (effect, numbers of words, kind)
@@ -198,7 +208,7 @@ def _set_brackets(
         if stacked[-1] + 14 <= 72 * high: break
     return size, texts, places, widths, spans, stacked
 
-# %% ../nbs/01_portraits.ipynb #728266a7
+# %% ../nbs/01_portraits.ipynb #0fa0628c
 def _bracket(
     ax, # matplotlib Axes
     row, # (effect, numbers of words, kind)
@@ -215,7 +225,7 @@ def _bracket(
     for a, b in boxes: ax.add_patch(Rectangle((a, -y - 2.5), b - a, 5, transform=points, lw=.8, zorder=2, **style))
     if end: ax.text(stop - label + 4, -y, _signed(e), size=8, va="center_baseline", transform=points)
 
-# %% ../nbs/01_portraits.ipynb #9047a080
+# %% ../nbs/01_portraits.ipynb #3bc29ff9
 def plot_brackets(
     words, # the words of the sentence
     effects, # (m,) effects of the interactions, in any order
@@ -243,10 +253,11 @@ def plot_brackets(
             _bracket(ax, rows[i], boxes, (start + 4, stop + 4, end), y[line, kind, i], label)
     ax.text(4, -depth - 6, _note(len(drawn), len(groups), unit), size=8, color=GREY, transform=_points(ax), va="center_baseline")
     pad = _legend(ax, _kinds_key([rows[i][0] for i in drawn], [rows[i][2] for i in drawn]), .9 * wide)
+    ax.set_label(f"'{' '.join(words)}': {_told(rows, words)}")
     _dress(ax, title, pad=pad).axis("off")
     return ax
 
-# %% ../nbs/01_portraits.ipynb #12507fe5
+# %% ../nbs/01_portraits.ipynb #45744811
 def _picture(
     image, # `(H, W)`, `(1, H, W)` or `(3, H, W)`, in any range
     regions, # `(H, W)` integers, -1 for pixels of no player
@@ -262,7 +273,7 @@ def _picture(
     if regions.max() < 0: raise ValueError("regions: no pixel belongs to a player; one must be 0 or more")
     return (image - image.min()) / (np.ptp(image) or 1), regions
 
-# %% ../nbs/01_portraits.ipynb #72550637
+# %% ../nbs/01_portraits.ipynb #2a51b48d
 def _outline(
     inside:np.ndarray, # bool `(H, W)`
     at=(0, 0), # where the upper left corner is
@@ -283,7 +294,7 @@ def _outline(
         points, codes = points + loop, codes + [Path.MOVETO] + [Path.LINETO] * (len(loop) - 2) + [Path.CLOSEPOLY]
     return Path(np.reshape(points, (-1, 2)) + at, codes)
 
-# %% ../nbs/01_portraits.ipynb #1507d9d7
+# %% ../nbs/01_portraits.ipynb #4af164d5
 def _show(
     ax, # matplotlib Axes
     image, # `(H, W, 3)`
@@ -294,14 +305,14 @@ def _show(
     ax.imshow(image, extent=(x, x + w, y + h, y), interpolation="nearest")
     return x, x + w, y, y + h
 
-# %% ../nbs/01_portraits.ipynb #ca77371a
+# %% ../nbs/01_portraits.ipynb #a2c50aaf
 def _faded(
     image, # `(H, W, 3)` from 0 to 1
 )->np.ndarray: # the same shape, from 0.3 to 0.85
     "A picture in greys of the middle."
     return np.repeat(.3 + .55 * image.mean(2, keepdims=True), 3, 2)
 
-# %% ../nbs/01_portraits.ipynb #d4d0b910
+# %% ../nbs/01_portraits.ipynb #1486727d
 def _tints(
     limit:float, # value of the full colour
 )->"ScalarMappable":
@@ -311,7 +322,7 @@ def _tints(
     from matplotlib.colors import Normalize
     return ScalarMappable(Normalize(-limit, limit), sns.blend_palette([NEGATIVE, "#939393", POSITIVE], as_cmap=True))
 
-# %% ../nbs/01_portraits.ipynb #85c59436
+# %% ../nbs/01_portraits.ipynb #1479c74f
 def plot_patches(
     image, # `(H, W)`, `(1, H, W)` or `(3, H, W)`, in any range
     regions, # `(H, W)` integers: the player of each pixel, -1 for none
@@ -343,10 +354,11 @@ def plot_patches(
     bar = ax.figure.colorbar(_tints(limit), cax=ax.inset_axes([1.04, .15, .035, .7]), extend="both" if (abs(values) > limit).any() else "neither", label=_unit(what, unit))
     bar.set_ticks([-limit, 0, limit], labels=[_signed(t) for t in (-limit, 0, limit)], fontsize=8)
     _dress(ax, title)
+    ax.set_label(f"picture with the {_unit(what, unit)} of each patch: " + ", ".join(f"{i} {_signed(values[i])}" for i in np.argsort(-abs(values), kind="stable")[:5]))
     _bare(ax)
     return ax
 
-# %% ../nbs/01_portraits.ipynb #d6fb337f
+# %% ../nbs/01_portraits.ipynb #f5f7bb22
 def plot_patch_groups(
     image, # `(H, W)`, `(1, H, W)` or `(3, H, W)`, in any range
     regions, # `(H, W)` integers: the player of each pixel, -1 for none
@@ -374,13 +386,14 @@ def plot_patch_groups(
         ax.add_patch(PathPatch(_outline(np.isin(regions, players), (x, y)), facecolor=to_rgba(style["edgecolor"], .55) if kind == "and" else "none", edgecolor="white", lw=2.4))
         ax.add_patch(PathPatch(_outline(np.isin(regions, players), (x, y)), **{**style, "facecolor": "none"}, lw=1.4, ls="-" if kind == "and" else "--"))
         ax.text(x + w / 2, y - .05 * w, _signed(e), ha="center", va="bottom", size=9)
+    ax.set_label(f"{len(rows)} pictures with groups of patches: {_told(rows, range(regions.max() + 1))}")
     ax.set(xlim=(-.02 * w, columns * (w + gap) - gap + .02 * w), ylim=(lines * (h + head + gap) - gap - head + .02 * w, -head), aspect="equal", anchor="W")
     pad = _legend(ax, _kinds_key([r[0] for r in rows], [r[2] for r in rows]), .75 * wide)
     _dress(ax, title, _note(len(rows), len(groups), unit), pad=pad)
     _bare(ax)
     return ax
 
-# %% ../nbs/01_portraits.ipynb #a82abaec
+# %% ../nbs/01_portraits.ipynb #75adbb6c
 def _sides(
     rows, # (4, r), as from `_wings`
 )->tuple: # orders, strengths above zero and below, (k,) each
@@ -389,7 +402,7 @@ def _sides(
     there = np.unique(order)
     return there, *([strength[(order == o) & (sign == s)].sum() for o in there] for s in (1, -1))
 
-# %% ../nbs/01_portraits.ipynb #b4a8c12b
+# %% ../nbs/01_portraits.ipynb #ecde49bc
 def _lost(
     above, # strength above zero, or several
     below, # strength below
@@ -398,7 +411,7 @@ def _lost(
     above, below = np.asarray(above), np.asarray(below)
     return 1 - abs(above - below) / np.where(above + below > 0, above + below, 1) - (above + below == 0)
 
-# %% ../nbs/01_portraits.ipynb #4c7514cd
+# %% ../nbs/01_portraits.ipynb #cc9f8730
 def _lay(
     ax, # matplotlib Axes
     rows, # (4, r), as from `_wings`
@@ -414,7 +427,7 @@ def _lay(
         ax.barh(orders, side * (np.multiply(s, scale) - both), .8, left=middle + side * both, color=colour)
     ax.plot([middle, middle], [orders.min() - .6, orders.max() + .6], color=ax.spines["bottom"].get_edgecolor(), lw=.8)
 
-# %% ../nbs/01_portraits.ipynb #3f8fa950
+# %% ../nbs/01_portraits.ipynb #6fc85b51
 def _wing_keys(
 )->list: # of patches with a label
     "Legend entries of a butterfly."
@@ -422,7 +435,7 @@ def _wing_keys(
     from matplotlib.patches import Patch
     return [Patch(color=NEGATIVE, label="effects below zero"), Patch(color=POSITIVE, label="above zero"), Patch(fc=to_rgba(GREY, .25), ec=GREY, lw=.6, label="cancelled in its order")]
 
-# %% ../nbs/01_portraits.ipynb #291782d3
+# %% ../nbs/01_portraits.ipynb #1aa8dc3c
 def plot_butterfly(
     orders, # (r,) order of the interactions summed in each bar
     signs, # (r,) 1 for effects above zero, -1 below
@@ -441,11 +454,12 @@ def plot_butterfly(
         if a + b: ax.annotate(f"{_lost(a, b):.0%}", (a, o), xytext=(4, 0), textcoords="offset points", va="center", size=8)
     _mirror(ax, most * (1 + .5 / wide), True)
     ax.set_yticks(at)
+    ax.set_label("strength above zero, below: " + ", ".join(f"order {o:g} {_signed(a)} {_signed(-b)}" for o, a, b in zip(at, above, below)))
     _dress(ax, title, _unit("sum of effects", unit) + "; strength lost in percent", "order", pad=_legend(ax, _wing_keys(), 1.15 * wide))
     ax.spines["left"].set_visible(False)
     return ax
 
-# %% ../nbs/01_portraits.ipynb #fdba748a
+# %% ../nbs/01_portraits.ipynb #e39a7277
 def plot_film(
     epochs, # (r,) epoch of each row, or any name of a frame, in the order to be shown
     orders, # (r,) order of the interactions summed in each bar
@@ -465,6 +479,7 @@ def plot_film(
         _lay(ax, rows, i, scale)
         lost = sum(np.minimum(*_sides(rows)[1:])) * 2 / (rows[2].sum() or 1)
         ax.text(i, at.max() + .65, f"{lost:.0%}", ha="center", va="bottom", size=size)
+        ax.set_label(f"{ax.get_label()}, {list(frames)[i]} {lost:.0%}" if i else f"part of the strength lost in {what} {list(frames)[i]} {lost:.0%}")
         if i: ax.axvline(i - .5, color=GREY, lw=.5)
     ax.set(xlim=(-.5, len(frames) - .5), ylim=(at.min() - .7, at.max() + 1.6))
     ax.set_xticks(range(len(frames)), frames, fontsize=size)
@@ -472,7 +487,7 @@ def plot_film(
     pad = _legend(ax, _wing_keys(), 1.15 * wide)
     return _dress(ax, title, f"{what}\nhalf a frame is {.5 / scale:.3g}{f' {unit}' if unit else ''}, above it the strength lost in percent", "order", pad=pad)
 
-# %% ../nbs/01_portraits.ipynb #44883b97
+# %% ../nbs/01_portraits.ipynb #66b0dd4e
 def _hist(
     ax, # matplotlib Axes, in the margin
     groups, # list of arrays
@@ -485,7 +500,7 @@ def _hist(
     ax.set(xlim=(bins[0], bins[-1])) if upright else ax.set(ylim=(bins[0], bins[-1]))
     ax.axis("off")
 
-# %% ../nbs/01_portraits.ipynb #f0b0c614
+# %% ../nbs/01_portraits.ipynb #e9750010
 def plot_marginals(
     a, # (m,) average order of each sample in one network; NaN where a sample has none
     b, # (m,) in another, same samples
@@ -506,7 +521,7 @@ def plot_marginals(
     if title: ax.set_title(ax.get_title(loc="left"), loc="left", y=1.2, pad=pad)
     return ax
 
-# %% ../nbs/01_portraits.ipynb #4a141589
+# %% ../nbs/01_portraits.ipynb #51e361e5
 def _named_bars(
     ax, # matplotlib Axes
     most:int=5, # bars at most
@@ -525,7 +540,14 @@ def _named_bars(
     found = [name for _, name in sorted(found, key=lambda f: -f[0])]
     return ", ".join(found[:most]) + (f", and {len(found) - most} shorter ones" if len(found) > most else "")
 
-# %% ../nbs/01_portraits.ipynb #04f44aca
+# %% ../nbs/01_portraits.ipynb #1c41071b
+def _sentences(
+    parts, # list of str
+)->str:
+    "One after the other, empty ones left out."
+    return " ".join(p if p[-1] in ".?!…" else p + "." for p in parts if p)
+
+# %% ../nbs/01_portraits.ipynb #de78b750
 def _said(
     ax, # matplotlib Axes
 )->str:
@@ -533,12 +555,13 @@ def _said(
     title, bars, legend = next((t for t in map(lambda loc: ax.get_title(loc=loc), ("left", "center", "right")) if t), ""), _named_bars(ax), ax.get_legend()
     curves, points = sum(len(l.get_xdata()) > 2 for l in ax.lines), sum(len(c.get_offsets()) for c in ax.collections if type(c).__name__ == "PathCollection")
     words = " ".join(t.get_text() for t in ax.texts if t.get_text())
-    drawn = [f"bars {bars}"] if bars else [f"{k} {name}{'s' * (k > 1)}" for k, name in ((curves, "curve"), (points, "point"), (len(ax.images), "picture")) if k]
+    if told := ax.get_label(): bars = words = ""
+    drawn = [told] if told else [f"bars {bars}"] if bars else [f"{k} {name}{'s' * (k > 1)}" for k, name in ((curves, "curve"), (points, "point"), (len(ax.images), "picture")) if k]
     axes = [f"{axis}: {label}" for axis, label in (("x", ax.get_xlabel()), ("y", ax.get_ylabel())) if label]
     parts = [title, "; ".join(axes), ", ".join(drawn), f"text: {words}" if words and not bars else "", "legend: " + ", ".join(t.get_text() for t in legend.get_texts()) if legend else ""]
-    return ". ".join(p for p in parts if p)
+    return _sentences(parts)
 
-# %% ../nbs/01_portraits.ipynb #61ba0fd9
+# %% ../nbs/01_portraits.ipynb #bed5a7d7
 def alt_text(
     fig, # matplotlib Figure
     most:int=400, # characters
@@ -548,9 +571,9 @@ def alt_text(
     said = [s for s in map(_said, panels) if s]
     head = [fig.get_suptitle()] + [f"{len(said)} panels"] * (len(said) > 1) + ["legend: " + ", ".join(t.get_text() for t in l.get_texts()) for l in fig.legends]
     room = max(40, most // max(1, len(said)))
-    return textwrap.shorten(". ".join(filter(None, head + [textwrap.shorten(s, room if len(said) > 1 else most, placeholder=" …") for s in said])), most, placeholder=" …") or "An empty figure"
+    return textwrap.shorten(_sentences(head + [textwrap.shorten(s, room if len(said) > 1 else most, placeholder=" …") for s in said]), most, placeholder=" …") or "An empty figure"
 
-# %% ../nbs/01_portraits.ipynb #585c54a8
+# %% ../nbs/01_portraits.ipynb #f6017250
 def describe_figures(
 ):
     "From here on every matplotlib figure that the notebook shows is stored with its alt text. Raises `RuntimeError` outside of IPython."
