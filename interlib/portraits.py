@@ -345,7 +345,7 @@ def plot_patches(
     for i, value in enumerate(values):
         here = regions == i
         colour = NEGATIVE if value < 0 else POSITIVE
-        ax.add_patch(PathPatch(_outline(here), facecolor=colour, alpha=.9 * min(1, abs(value) / limit), lw=0))
+        ax.add_patch(PathPatch(_outline(here), facecolor=colour, alpha=.75 * min(1, abs(value) / limit), lw=0))
         ax.add_patch(PathPatch(_outline(here), facecolor="none", edgecolor=GREY, lw=.6))
         if len(values) <= 36 and here.any():
             y, x = np.argwhere(here).mean(0) + .5
