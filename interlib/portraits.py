@@ -264,7 +264,8 @@ def _picture(
 )->tuple: # float64 `(H, W, 3)` from 0 to 1; int `(H, W)`
     "A picture and its label map; refuses other shapes, numbers that are not finite, and maps without a player."
     array = lambda x: np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
-    image, regions = array(image).astype(float), array(regions)
+    try: image, regions = array(image).astype(float), array(regions)
+    except (TypeError, ValueError) as e: raise TypeError(f"image: got {type(image).__name__}; it must hold numbers") from e
     if not (image.ndim == 2 or image.ndim == 3 and image.shape[0] in (1, 3)) or not image.size: raise ValueError(f"image: got shape {image.shape}; it must be (H, W), (1, H, W) or (3, H, W)")
     if not np.isfinite(image).all(): raise ValueError("image: has entries that are not finite")
     image = np.broadcast_to(image.reshape(-1, *image.shape[-2:]), (3, *image.shape[-2:])).transpose(1, 2, 0)
@@ -344,9 +345,9 @@ def plot_patches(
     size = np.clip(72 * min(wide, high, 3.4) / np.sqrt(regions.size / np.bincount(regions[regions >= 0].ravel()).max()) / 4.2, 5, 9)
     for i, value in enumerate(values):
         here = regions == i
-        colour = NEGATIVE if value < 0 else POSITIVE
-        ax.add_patch(PathPatch(_outline(here), facecolor=colour, alpha=.75 * min(1, abs(value) / limit), lw=0))
-        ax.add_patch(PathPatch(_outline(here), facecolor="none", edgecolor=GREY, lw=.6))
+        colour, outline = NEGATIVE if value < 0 else POSITIVE, _outline(here)
+        ax.add_patch(PathPatch(outline, facecolor=colour, alpha=.75 * min(1, abs(value) / limit), lw=0))
+        ax.add_patch(PathPatch(outline, facecolor="none", edgecolor=GREY, lw=.6))
         if len(values) <= 36 and here.any():
             y, x = np.argwhere(here).mean(0) + .5
             ax.text(x, y, _signed(value), size=size, ha="center", va="center", color="white", path_effects=[withStroke(linewidth=2, foreground="black")])
@@ -383,8 +384,9 @@ def plot_patch_groups(
         x, y = i % columns * (w + gap), i // columns * (h + head + gap)
         _show(ax, _faded(image), (x, y))
         style = bar_style(e, kind)
-        ax.add_patch(PathPatch(_outline(np.isin(regions, players), (x, y)), facecolor=to_rgba(style["edgecolor"], .55) if kind == "and" else "none", edgecolor="white", lw=2.4))
-        ax.add_patch(PathPatch(_outline(np.isin(regions, players), (x, y)), **{**style, "facecolor": "none"}, lw=1.4, ls="-" if kind == "and" else "--"))
+        outline = _outline(np.isin(regions, players), (x, y))
+        ax.add_patch(PathPatch(outline, facecolor=to_rgba(style["edgecolor"], .55) if kind == "and" else "none", edgecolor="white", lw=2.4))
+        ax.add_patch(PathPatch(outline, **{**style, "facecolor": "none"}, lw=1.4, ls="-" if kind == "and" else "--"))
         ax.text(x + w / 2, y - .05 * w, _signed(e), ha="center", va="bottom", size=9)
     ax.set_label(f"{len(rows)} pictures with groups of patches: {_told(rows, range(regions.max() + 1))}")
     ax.set(xlim=(-.02 * w, columns * (w + gap) - gap + .02 * w), ylim=(lines * (h + head + gap) - gap - head + .02 * w, -head), aspect="equal", anchor="W")
