@@ -542,6 +542,29 @@ def _named_bars(
     found = [name for _, name in sorted(found, key=lambda f: -f[0])]
     return ", ".join(found[:most]) + (f", and {len(found) - most} shorter ones" if len(found) > most else "")
 
+# %% ../nbs/01_portraits.ipynb #bd4b877f
+def _named_curves(
+    ax, # matplotlib Axes
+    most:int=4, # curves at most
+)->str:
+    "Where curves begin and end, with their names; '' where there are none."
+    lines = [l for l in ax.lines if len(l.get_xdata()) > 2 and np.isfinite(np.asarray(l.get_ydata(orig=False), dtype=float)).any()]
+    lines, found = [l for l in lines if not l.get_label().startswith("_")] or lines, []
+    for l in lines[:most]:
+        y = np.asarray(l.get_ydata(orig=False), dtype=float)
+        first, last = (f"{v:.3g}".replace("-", "−") for v in y[np.isfinite(y)][[0, -1]])
+        found.append(f"{l.get_label()} ({first} to {last})" if not l.get_label().startswith("_") else f"{first} to {last}")
+    return (f"{len(lines)} curves: " if len(lines) > 1 else "curve ") + ", ".join(found) if lines else ""
+
+# %% ../nbs/01_portraits.ipynb #38b6b665
+def _pictures(
+    panels, # list of matplotlib Axes
+)->str:
+    "What several panels show if they are all bare pictures, '' otherwise."
+    if len(panels) < 2 or not all(len(ax.images) == 1 and not (ax.lines or ax.collections or ax.get_label()) for ax in panels): return ""
+    titles = [ax.get_title() or ax.get_title(loc="left") for ax in panels]
+    return f"{len(panels)} pictures" + (f": {', '.join(filter(None, titles))}" if any(titles) else "")
+
 # %% ../nbs/01_portraits.ipynb #1c41071b
 def _sentences(
     parts, # list of str
@@ -554,14 +577,14 @@ def _said(
     ax, # matplotlib Axes
 )->str:
     "What one panel shows, in words."
-    title, bars, legend = next((t for t in map(lambda loc: ax.get_title(loc=loc), ("left", "center", "right")) if t), ""), _named_bars(ax), ax.get_legend()
-    curves, points = sum(len(l.get_xdata()) > 2 for l in ax.lines), sum(len(c.get_offsets()) for c in ax.collections if type(c).__name__ == "PathCollection")
-    words = " ".join(t.get_text() for t in ax.texts if t.get_text())
-    if told := ax.get_label(): bars = words = ""
-    drawn = [told] if told else [f"bars {bars}"] if bars else [f"{k} {name}{'s' * (k > 1)}" for k, name in ((curves, "curve"), (points, "point"), (len(ax.images), "picture")) if k]
+    title, told = next((t for t in map(lambda loc: ax.get_title(loc=loc), ("left", "center", "right")) if t), ""), ax.get_label()
+    bars, curves, points = _named_bars(ax), _named_curves(ax), sum(len(c.get_offsets()) for c in ax.collections if type(c).__name__ == "PathCollection")
+    counted = [f"{k} {name}{'s' * (k > 1)}" for k, name in ((points, "point"), (len(ax.images), "picture")) if k]
+    drawn = told or f"bars {bars}" * bool(bars) or ", ".join([curves] * bool(curves) + counted)
     axes = [f"{axis}: {label}" for axis, label in (("x", ax.get_xlabel()), ("y", ax.get_ylabel())) if label]
-    parts = [title, "; ".join(axes), ", ".join(drawn), f"text: {words}" if words and not bars else "", "legend: " + ", ".join(t.get_text() for t in legend.get_texts()) if legend else ""]
-    return _sentences(parts)
+    words = "" if told or bars else " ".join(t.get_text() for t in ax.texts if t.get_text())
+    legend = [t.get_text() for t in ax.get_legend().get_texts() if t.get_text() not in curves] if ax.get_legend() else []
+    return _sentences([title, "; ".join(axes), drawn, f"text: {words}" * bool(words), f"legend: {', '.join(legend)}" * bool(legend)])
 
 # %% ../nbs/01_portraits.ipynb #bed5a7d7
 def alt_text(
@@ -570,7 +593,7 @@ def alt_text(
 )->str: # in one line
     "What a figure shows, from what is drawn: titles, axes, the strongest bars with their labels, numbers of curves and points, legend."
     panels = [ax for ax in fig.axes if ax.get_visible() and ax.get_label() != "<colorbar>"]
-    said = [s for s in map(_said, panels) if s]
+    said = [bare] if (bare := _pictures(panels)) else [s for s in map(_said, panels) if s]
     head = [fig.get_suptitle()] + [f"{len(said)} panels"] * (len(said) > 1) + ["legend: " + ", ".join(t.get_text() for t in l.get_texts()) for l in fig.legends]
     room = max(40, most // max(1, len(said)))
     return textwrap.shorten(_sentences(head + [textwrap.shorten(s, room if len(said) > 1 else most, placeholder=" …") for s in said]), most, placeholder=" …") or "An empty figure"

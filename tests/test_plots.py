@@ -283,7 +283,7 @@ def test_alt_text_of_any_figure():
     fig, axes = plt.subplots(1, 2)
     axes[0].bar(["a", "b"], [1., 2.]); axes[1].plot(range(5), label="curve"); axes[1].legend()
     fig.suptitle("Both")
-    assert alt_text(fig) == "Both. 2 panels. bars b +2.00, a +1.00. 1 curve. legend: curve."
+    assert alt_text(fig) == "Both. 2 panels. bars b +2.00, a +1.00. curve curve (0 to 4)."
     for call in CALLS.values(): assert 10 < len(alt_text(call(title="x" * 90).figure)) <= 400
     with pytest.raises(RuntimeError, match="no IPython here"): describe_figures()
 
