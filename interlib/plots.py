@@ -670,7 +670,7 @@ def plot_shared(
     notes = [f"strongest {len(rows)} of {len(labels)}"] * (len(rows) < len(labels)) + ["pale: not salient in this model"] * (not salient.all())
     _dress(ax, title, f"← {_elide(names[0], 20)}  ·  {what}  ·  {_elide(names[1], 20)} →\n{', '.join(notes)}".strip(), pad=pad)
     ax.spines["left"].set_visible(False)
-    ax.set_label(" / ".join(names) + ": " + ", ".join(" ".join(texts[i].split()) + f" {_signed(x[0, i])} / {_signed(x[1, i])}" for i in range(len(rows))[:5]))      # for readers who cannot see it
+    ax.set_label(" / ".join(names) + ": " + ", ".join(" ".join(texts[i].split()) + f" {numbers[i]} / {numbers[len(rows) + i]}" for i in range(len(rows))[:5]))      # for readers who cannot see it
     return ax
 
 # %% ../nbs/01_plots.ipynb #f2a74de4

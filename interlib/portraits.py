@@ -11,7 +11,7 @@ import numpy as np, textwrap
 from torch import Tensor
 
 from .plots import (GREY, NEGATIVE, POSITIVE, WIDTH, _axes, _checked, _dress, _elide, _inches, _kinds_key, _legend, _mirror, _numbers, _points,
-                            _same_length, _signed, _threshold, _typeset, _unit, _visible, _wings, bar_style, plot_agreement)
+                            _signed, _threshold, _typeset, _unit, _visible, _wings, bar_style, plot_agreement)
 
 # %% ../nbs/01_portraits.ipynb #45e66391
 def _strongest(
@@ -446,7 +446,7 @@ def plot_butterfly(
     unit:str=None, # of the effects, such as 'log-odds'
     ax=None, # matplotlib Axes; a new figure if not given
 )->"Axes":
-    "Strength below and above zero to the left and right of each order, what cancels pale and in percent (Figs. 5 and 6, Eq. 5 of Zhang et al., 2025). Raises `ValueError` on negative strengths, or two bars in one place."
+    "Strength below and above zero to the left and right of each order, what cancels pale and in percent (Figs. 5 and 6, Eq. 4 of Zhang et al., 2025). Raises `ValueError` on negative strengths, or two bars in one place."
     rows = _wings(orders, signs, strengths, None, None)[""]
     at, above, below = _sides(rows)
     wide, ax = _inches(ax)[0], _axes(ax, 1.3 + .3 * len(at))
