@@ -15,6 +15,8 @@ from interlib.masking import Baseline
 from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_lm, resnet, transplant, vgg
 from interlib.plots import (plot_agreement, plot_interactions, plot_matching, plot_order_strength, plot_shared, plot_shared_strength,
                             plot_strengths, plot_text, plot_transferability)
+from interlib.portraits import (alt_text, describe_figures, plot_brackets, plot_butterfly, plot_film, plot_marginals, plot_network, plot_patch_groups,
+                                plot_patches)
 from interlib.samples import across_epochs, draw_players, explain_samples, sample_frame, study
 from interlib.sparsity import (axioms, estimate_mean_outputs, estimated_conditions, mean_outputs, plot_counts, plot_mean_outputs,
                                sparsity_bound, sparsity_conditions, sparsity_summary, sparsity_thresholds)

@@ -219,5 +219,6 @@ def plot_principles(
     ax.invert_yaxis()
     ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     ax.spines[:].set_visible(False)
+    ax.set_label("yes for " + ", ".join(f"{c} in {k} of {len(kept)}" for c, k in zip(names, kept.sum(0))) + "; all: " + (", ".join(str(m) for m, row in zip(methods, kept) if row.all()) or "none"))      # for readers who cannot see it
     if title: ax.set_title(title, loc="left", pad=10)
     return ax

@@ -6,9 +6,11 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, pytest, torch
 
 from interlib.plots import *
+from interlib.portraits import *
 
 LONG = "counterrevolutionaries"
 BARS = dict(effects=[1., -2.], labels=[("pull", "of"), ("ground",)], kinds=["and", "or"])
+IMAGE, REGIONS = torch.rand(3, 4, 6), torch.arange(24).view(4, 6) // 6
 PAIR = {"A": [1., -2.], "B": [.5, 3.]}
 CALLS = {
     "interactions": lambda **kw: plot_interactions(**BARS, **kw),
@@ -20,6 +22,13 @@ CALLS = {
     "order_strength": lambda **kw: plot_order_strength([1, 2], [1, -1], [3., 2], [1., np.nan], **kw),
     "agreement": lambda **kw: plot_agreement([1., 2, np.nan], [2., 1, 3], [[False, True, False], [True, False, False]], **kw),
     "shared": lambda **kw: plot_shared(PAIR, BARS["labels"], BARS["kinds"], [("A", "B"), ("B",)], **kw),
+    "network": lambda **kw: plot_network(**BARS, players=["pull", "of", "ground"], **kw),
+    "brackets": lambda **kw: plot_brackets(["pull", "of"], [1., -2.], [(0, 1), (1,)], ["and", "or"], **kw),
+    "patches": lambda **kw: plot_patches(IMAGE, REGIONS, [1., -2., 0., .5], **kw),
+    "patch_groups": lambda **kw: plot_patch_groups(IMAGE, REGIONS, [1., -2.], [(0, 3), (1,)], ["and", "or"], **kw),
+    "butterfly": lambda **kw: plot_butterfly([1, 2], [1, -1], [3., 2.], **kw),
+    "film": lambda **kw: plot_film([0, 0, 10], [1, 2, 1], [1, -1, 1], [3., 2., 1.], **kw),
+    "marginals": lambda **kw: plot_marginals([1., 2, np.nan], [2., 1, 3], [[False, True, False], [True, False, False]], **kw),
 }
 
 
@@ -62,6 +71,12 @@ def test_own_figure(call):
     lambda: plot_order_strength([1], [1], [-1.]), lambda: plot_order_strength([1, 1], [1, 1], [1., 2.]), lambda: plot_order_strength([1], [0], [1.]), lambda: plot_order_strength([1], [1], [1.], groups=["a", "b"]),
     lambda: plot_agreement([1.], [1., 2.]), lambda: plot_agreement([np.nan], [1.]), lambda: plot_agreement([np.inf], [1.]), lambda: plot_agreement([1.], [1.], [[1], [0]]), lambda: plot_agreement([1.], [1.], names=["A"]),
     lambda: plot_shared(PAIR, [("a",)], "and", [("A",)]), lambda: plot_shared({**PAIR, "C": [1., 2.]}, BARS["labels"], "and", [("A",)] * 2), lambda: plot_shared(PAIR, BARS["labels"], "and", [(), ("A",)]),
+    lambda: plot_network([1.], [("c",)], "and", ["a"]), lambda: plot_network([1.], ["a"], "and", ["a"]), lambda: plot_network([1.], [("a",)], "and", ["a", "a"]), lambda: plot_network([np.nan], [("a",)], "and", ["a"]), lambda: plot_network([1.], [("a",)], "and", ["a"], top=0),
+    lambda: plot_brackets([], [1.], [(0,)], "and"), lambda: plot_brackets(["a"], [1.], [(1,)], "and"), lambda: plot_brackets(["a"], [1.], [()], "and"), lambda: plot_brackets(["a"], [1.], [(0,)], "xor"),
+    lambda: plot_patches(IMAGE[:2], REGIONS, [1.] * 4), lambda: plot_patches(IMAGE, REGIONS, [1.]), lambda: plot_patches(IMAGE, REGIONS - 9, [1.]), lambda: plot_patches(IMAGE, REGIONS.T, [1.] * 4), lambda: plot_patches(IMAGE * np.nan, REGIONS, [1.] * 4), lambda: plot_patches(IMAGE, REGIONS, [1.] * 4, limit=-1),
+    lambda: plot_patch_groups(IMAGE, REGIONS, [1.], [(4,)], "and"), lambda: plot_patch_groups(IMAGE, REGIONS, [1.], [(0,), (1,)], "and"),
+    lambda: plot_butterfly([1], [0], [1.]), lambda: plot_butterfly([1, 1], [1, 1], [1., 2.]), lambda: plot_film([0, 0], [1, 1], [1, 1], [1., 2.]), lambda: plot_film([0], [1], [1], [-1.]), lambda: plot_film([0, 1], [1], [1], [1.]),
+    lambda: plot_marginals([1.], [1., 2.]), lambda: plot_marginals([np.nan], [1.]),
 ])
 def test_refused_input_leaves_no_figure(bad):
     with pytest.raises(ValueError): bad()
@@ -220,6 +235,59 @@ def test_curves_have_gaps_and_any_order():
     assert ax.get_ylim()[0] < 0 and ax.get_ylim()[1] > 1
 
 
+@pytest.mark.parametrize("width", [4, 7])
+@pytest.mark.parametrize("count", [1, 40])
+def test_brackets_stay_on_the_sheet_and_apart(width, count):
+    rng = np.random.default_rng(0)
+    words = (["of", LONG, "a", "pull", "New York"] * 8)[:count]
+    groups = [sorted(set(rng.integers(count, size=rng.integers(1, 6)).tolist())) for _ in range(8)]
+    fig, ax = plt.subplots(figsize=(width, 14), layout="constrained")
+    plot_brackets(words, rng.normal(size=8), groups, rng.choice(["and", "or"], 8), ax=ax)
+    texts, bars = boxes(ax.texts, fig), boxes(ax.patches, fig)
+    assert len(bars) == sum(map(len, groups)) and [t.get_text() for t in ax.texts[:count]] == words
+    assert min(b.x0 for b in texts + bars) >= 0 and max(b.x1 for b in texts + bars) <= fig.bbox.x1
+    assert not any(a.overlaps(b) for i, a in enumerate(bars) for b in bars[:i])
+    assert not any(a.overlaps(b) for i, a in enumerate(texts) for b in texts[:i])
+    assert not any(a.overlaps(b) for a in texts[count:] for b in bars)
+
+
+def test_a_player_keeps_to_its_arc_of_the_network():
+    rng, names = np.random.default_rng(0), [LONG + str(i) for i in range(12)]
+    groups = [rng.choice(names, rng.integers(1, 9), replace=False) for _ in range(40)]
+    ax = plot_network(rng.normal(size=40), groups, rng.choice(["and", "or"], 40), names, top=40)
+    slots = sorted((p.theta1 % 360, p.theta2 - p.theta1) for p in ax.patches if type(p).__name__ == "Wedge")
+    assert all(a + width <= b + 1e-6 for (a, width), (b, _) in zip(slots, slots[1:]))          # no slot lies on another
+    drawn = boxes(ax.texts, ax.figure)
+    assert min(b.x0 for b in drawn) >= 0 and max(b.x1 for b in drawn) <= ax.figure.bbox.x1 and not any(a.overlaps(b) for i, a in enumerate(drawn) for b in drawn[:i])
+    plot_network([0.], [(3,)], "or", [3, 4]).figure.canvas.draw()                              # numbers are names, and no strength is no width
+
+
+def test_patches_of_any_shape_and_pixels_of_nobody():
+    regions = torch.full((5, 7), -1)
+    regions[1:4, 2:5], regions[2, 3] = 0, 1                                                    # a ring, and what is inside it
+    ax = plot_patches(torch.rand(5, 7), regions, [1., -1.])
+    assert [p.get_path().get_extents().bounds for p in ax.patches[::2]] == [(2, 1, 3, 3), (3, 2, 1, 1)]
+    plot_patches(torch.zeros(1, 5, 7), regions, [0., 0.]).figure.canvas.draw()
+    assert len(plot_patch_groups(torch.rand(5, 7), regions, np.ones(30), [(0, 1)] * 30, "or").images) == 12
+
+
+def test_frames_of_a_film_have_one_scale_and_their_order():
+    f = pd.DataFrame(dict(epoch=[20, 20, 3], order=[1, 1, 2], sign=[1, -1, 1], strength=[2., 1., 4.]), index=[7, 3, 5])
+    ax = plot_film(f.epoch, f.order, f.sign, f.strength)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["20", "3"]
+    assert [b.get_width() / .44 * 4 for b in ax.patches if b.get_width() > .01] == pytest.approx([2, 1, 4, 4])
+    assert [t.get_text() for t in ax.texts] == ["67%", "0%"]
+
+
+def test_alt_text_of_any_figure():
+    fig, axes = plt.subplots(1, 2)
+    axes[0].bar(["a", "b"], [1., 2.]); axes[1].plot(range(5), label="curve"); axes[1].legend()
+    fig.suptitle("Both")
+    assert alt_text(fig) == "Both. 2 panels. bars b +2.00, a +1.00. curve curve (0 to 4)."
+    for call in CALLS.values(): assert 10 < len(alt_text(call(title="x" * 90).figure)) <= 400
+    with pytest.raises(RuntimeError, match="no IPython here"): describe_figures()
+
+
 def test_import_does_not_wait_for_matplotlib():
-    code = "import sys, interlib.plots; assert not {'matplotlib', 'seaborn', 'pandas'} & set(sys.modules)"
+    code = "import sys, interlib.portraits; assert not {'matplotlib', 'seaborn', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

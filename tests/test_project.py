@@ -70,6 +70,13 @@ def test_outputs_are_stored_without_errors(path):
     assert path.stat().st_size < 600_000
 
 
+@each
+def test_figures_have_a_text_for_those_who_cannot_see_them(path):
+    figures = [o for c in json.loads(path.read_text())["cells"] for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    texts = [o.get("metadata", {}).get("image/png", {}).get("alt", "") for o in figures]
+    assert all(10 < len(t) <= 400 for t in texts), texts
+
+
 def test_readme_is_made_from_the_index():
     text, images = readme()
     assert (ROOT / "README.md").read_text() == text
