@@ -3,10 +3,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test setup notebooks readme clean
+.PHONY: demo app test setup notebooks readme pictures clean
 
 demo: $(READY)  ## explain a prompt on a real language model
 	$(BIN)/interlib explain "A red apple falls to the ground because of the pull of" --model smollm2 --players 10 --out demo
+
+app: $(READY)  ## type a sentence in the browser and see what a model reacts to
+	$(BIN)/interlib app
 
 test: $(READY)  ## everything that must hold: exported and clean notebooks, notebooks run, tests pass
 	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests/test_project.py tests/test_transforms.py tests/test_decomposition.py
@@ -28,6 +31,9 @@ notebooks: $(READY)  ## run all notebooks again and store their outputs
 
 readme: $(READY)  ## README.md from nbs/index.ipynb
 	PATH="$(abspath $(BIN)):$$PATH" python tests/notebooks.py readme
+
+pictures: $(READY)  ## screenshots of the widgets and the gallery, into docs
+	PATH="$(abspath $(BIN)):$$PATH" INTERLIB_SCREENSHOTS="$(abspath docs)" python -m pytest -q tests/test_widgets.py
 
 clean:
 	rm -rf $(VENV)

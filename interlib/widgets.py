@@ -9,7 +9,7 @@ __all__ = ['STYLE', 'UNITS', 'MODELS', 'BASELINES', 'OUTPUTS', 'Sample', 'png', 
            'by_epoch', 'common', 'ConfusingSamples', 'pictures_of', 'opened', 'word_players', 'text_request',
            'picture_request', 'Explorer']
 
-# %% ../nbs/20_widgets.ipynb #5a5502b2
+# %% ../nbs/20_widgets.ipynb #79cae9d7
 import base64, ctypes, io, math, secrets, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from .training import RECIPES, trained
 from .transferability import shared, transferability
 from .transforms import shapley
 
-# %% ../nbs/20_widgets.ipynb #aa2fdd3e
+# %% ../nbs/20_widgets.ipynb #f1f6d276
 @dataclass
 class Sample:
     "A text or a picture, and where its players are."
@@ -47,7 +47,7 @@ class Sample:
         self.items = [(name if i is None else new, i) for new, (name, i) in zip(numbered, self.items)]
         self.names = [name for _, name in sorted((i, name) for name, i in self.items if i is not None)]
 
-# %% ../nbs/20_widgets.ipynb #33476f66
+# %% ../nbs/20_widgets.ipynb #7b6be815
 def png(
     image:Tensor, # `(C, H, W)` with 1 or 3 channels, any range
     side:int=160, # pixels of the shorter side, at least
@@ -61,7 +61,7 @@ def png(
     Image.fromarray(pixels).resize((pixels.shape[1] * scale, pixels.shape[0] * scale), Image.NEAREST).save(out := io.BytesIO(), "png")
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
 
-# %% ../nbs/20_widgets.ipynb #b4c64d6d
+# %% ../nbs/20_widgets.ipynb #73d8d8cc
 def boxes(
     regions:Tensor, # player at every position `(H, W)`, negative for none
 )->list: # `(left, top, width, height)` of every player in percent, or None where two overlap
@@ -74,7 +74,7 @@ def boxes(
         area += (b - a) * (d - c)
     return found if area == (regions >= 0).sum() else None
 
-# %% ../nbs/20_widgets.ipynb #a9318f26
+# %% ../nbs/20_widgets.ipynb #97610e64
 def sample_of(
     what, # `Game`, `Sample`, `Interactions`, or a list of names
 )->Sample:
@@ -87,15 +87,15 @@ def sample_of(
         return Sample([(str(p), i) for i, p in enumerate(what.players)], *((png(m.x), boxes(m.regions.cpu())) if drawn else ()))
     return Sample([(str(p), i) for i, p in enumerate(getattr(what, "players", what))])
 
-# %% ../nbs/20_widgets.ipynb #889cff8a
+# %% ../nbs/20_widgets.ipynb #906b4d44
 STYLE = f"""<style>
 .il {{ --il-ink: var(--jp-ui-font-color1, #1c2127); --il-soft: var(--jp-ui-font-color2, #59626d); --il-line: var(--jp-border-color2, #dde1e6); --il-paper: var(--jp-layout-color1, #fff);
   color: var(--il-ink); font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }}
 .il p {{ margin: .2rem 0 .6rem; }}
 .il table {{ border-collapse: collapse; width: 100%; margin: 0; font-size: 14px; table-layout: auto; }}
-.il tr, .il tr:nth-child(even) {{ background: none; }}
-.il td {{ text-align: left; vertical-align: middle; padding: .15rem .8rem .15rem 0; border: 0; border-bottom: 1px solid var(--il-line); color: inherit; }}
-.il td:first-child {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; width: 5.5rem; }}
+.il table tr {{ background: none !important; }}
+.il td {{ text-align: left !important; vertical-align: middle; padding: .15rem .8rem .15rem 0; border: 0; border-bottom: 1px solid var(--il-line); color: inherit; }}
+.il td:first-child {{ text-align: right !important; white-space: nowrap; font-variant-numeric: tabular-nums; width: 5.5rem; }}
 .il td:nth-child(2) {{ white-space: nowrap; width: 3.5rem; }}
 .il td:nth-child(3) {{ min-width: 10rem; }} .il td:nth-child(4) {{ width: 40%; }}
 .il .off {{ opacity: .35; }}
@@ -138,7 +138,7 @@ def page(
     "HTML in the look of the widgets."
     return f'<div class="il">{"".join(parts)}</div>'
 
-# %% ../nbs/20_widgets.ipynb #2158cab5
+# %% ../nbs/20_widgets.ipynb #d3d5afc9
 def tint(
     value:float, # its sign is the colour
     limit:float, # the value of the full colour
@@ -147,7 +147,7 @@ def tint(
     r, g, b = (int((NEGATIVE if value < 0 else POSITIVE)[k:k + 2], 16) for k in (1, 3, 5))
     return f"rgba({r}, {g}, {b}, {.55 * min(1, abs(value) / limit) if limit else 0:.3f})"
 
-# %% ../nbs/20_widgets.ipynb #f7bdc685
+# %% ../nbs/20_widgets.ipynb #373a78c0
 def sample_html(
     sample, # anything for `sample_of`
     values=None, # one a player, for the shades
@@ -164,7 +164,7 @@ def sample_html(
     placed = [span(i, "left: {:.4g}%; top: {:.4g}%; width: {:.4g}%; height: {:.4g}%; ".format(*box)) for i, box in enumerate(sample.boxes)]
     return f'<div class="picture"><img src="{sample.picture}" alt="the picture that is explained">{"".join(placed)}</div>'
 
-# %% ../nbs/20_widgets.ipynb #c2d3b7fd
+# %% ../nbs/20_widgets.ipynb #f0bbdb6a
 def listed(
     x:Interactions,
     names:list=None, # of the players, to be shown
@@ -176,7 +176,7 @@ def listed(
     found["T"] = [sum(1 << i for i in m) for m in found.members]
     return found[["effect", "kind", "members", "text", "T"]]
 
-# %% ../nbs/20_widgets.ipynb #9b812217
+# %% ../nbs/20_widgets.ipynb #c353ef30
 def counts(
     rows, # interactions as `listed` gives them
     S, # a coalition, or a tensor of them
@@ -194,7 +194,7 @@ def running_sums(
     steps = [r.effect * on for r, on in zip(rows.itertuples(), counts(rows, S))]
     return torch.cat([constant, torch.stack(steps)]).cumsum(0) if steps else constant
 
-# %% ../nbs/20_widgets.ipynb #3c717250
+# %% ../nbs/20_widgets.ipynb #c53c248b
 def decimals(
     low:float, # the smallest number to be printed
     high:float, # the largest
@@ -211,7 +211,7 @@ def printed(
     text = f"{abs(number):.{digits}f}"
     return ("" if float(text) == 0 else "−" if number < 0 else "+") + text
 
-# %% ../nbs/20_widgets.ipynb #aa06975c
+# %% ../nbs/20_widgets.ipynb #c0925a79
 def row_html(
     effect:str, # as it is printed
     kind:str, # 'and', 'or', or 'rest'
@@ -228,7 +228,7 @@ def row_html(
     label = "" if kind == "rest" else f'<span class="mark {kind}"></span>{kind.upper()}'
     return f'<tr class="{sign}{"" if on else " off"}"><td>{effect}</td><td>{label}</td><td>{escape(text)}</td><td><span class="track">{bar}{line}</span></td></tr>'
 
-# %% ../nbs/20_widgets.ipynb #9ca0e6d6
+# %% ../nbs/20_widgets.ipynb #77f43942
 def ranking_html(
     rows, # interactions as `listed` gives them
     top:int=10, # of them
@@ -239,14 +239,14 @@ def ranking_html(
     at = lambda e: 100 * (e - low) / (high - low)
     return "<table>" + "".join(row_html(_signed(r.effect), r.kind, r.text, at(0), at(r.effect)) for r in top_rows.itertuples()) + "</table>"
 
-# %% ../nbs/20_widgets.ipynb #38f2a733
+# %% ../nbs/20_widgets.ipynb #8cf65be9
 def facts_html(
     *facts, # of `(name, value)`
 )->str:
     "Numbers with their names above them."
     return '<div class="facts">' + "".join(f'<div><small>{escape(name)}</small><span>{escape(value)}</span></div>' for name, value in facts) + "</div>"
 
-# %% ../nbs/20_widgets.ipynb #dd720a88
+# %% ../nbs/20_widgets.ipynb #82dc743e
 UNITS = {"log_odds": "log-odds", "log_prob": "log-probability", "prob": "probability"}
 
 class Panel(VBox):
@@ -254,7 +254,7 @@ class Panel(VBox):
     copy = None
 
     def __init__(self, children): super().__init__([HTML(STYLE), *children], layout=Layout(width="100%", max_width="960px"))
-    def still(self): return page(*(c.value for c in self.children if isinstance(c, HTML) and c.value != STYLE))
+    def still(self): return page(*(c.value for c in self.children if isinstance(c, HTML) and not c.value.startswith("<style>")))
 
     def _ipython_display_(self):
         key, live = f"il-{secrets.token_hex(4)}", super()._repr_mimebundle_()
@@ -267,7 +267,7 @@ class Panel(VBox):
         "Brings the copy up to date."
         if self.copy: self.copy.update(self.framed(), raw=True)
 
-# %% ../nbs/20_widgets.ipynb #07399f8d
+# %% ../nbs/20_widgets.ipynb #a20e59b3
 class Toggles(Box):
     "A button for each player of a sample, in its sentence or on its picture; `watch` is called after a click."
     def __init__(self,
@@ -308,7 +308,7 @@ class Toggles(Box):
         self.quiet = False
         self.watch()
 
-# %% ../nbs/20_widgets.ipynb #f0d7a1a5
+# %% ../nbs/20_widgets.ipynb #fbc23e7d
 class WhatIf(Panel):
     """Players are clicked on and off; the interactions that count light up, and their sum builds up to the prediction, beside the network's output (universal matching; Eq. 3 of paper 002).
 
@@ -355,7 +355,7 @@ class WhatIf(Panel):
         if weaker := len(self.found) - len(self.rows): lines.append(row_html(self.say(h - total), "rest", f"and {sum(on[-weaker:])} of {weaker} weaker ones, together", at(total), at(h), any(on[-weaker:]), at(v)))
         return f"<table>{''.join(lines)}</table>"
 
-# %% ../nbs/20_widgets.ipynb #b5a9db57
+# %% ../nbs/20_widgets.ipynb #1e9783e0
 class Cancelled(BaseException): "Raised inside work that was cancelled; no `except Exception` holds it back."
 
 class Work(VBox):
@@ -409,7 +409,7 @@ class Work(VBox):
         clock.join()
         self.where.value, self.row.layout.display = page(said), "none"
 
-# %% ../nbs/20_widgets.ipynb #63a6fd16
+# %% ../nbs/20_widgets.ipynb #04efa89b
 def chart(
     y, # numbers `(k + 1,)` at 0, 1, ... k
     x_label:str, # of the horizontal axis
@@ -426,7 +426,7 @@ def chart(
     html = f'<div style="position: relative; max-width: 800px"><img style="width: 100%; margin: 0" alt="{escape(y_label)} by {escape(x_label)}" src="data:image/png;base64,{picture}"><b style="position: absolute; left: {{:.2f}}%; top: 2%; bottom: 22%; border-left: 1.5px dashed #1c2127"></b></div>'
     return html, lambda x: 100 * ax.transData.transform((x, 0))[0] / fig.bbox.width
 
-# %% ../nbs/20_widgets.ipynb #2deb2144
+# %% ../nbs/20_widgets.ipynb #73df5d73
 class Sparsity(Panel):
     "A slider for the number of interactions that are kept, against the error of their predictions on all masked samples. Raises `ValueError` for a table that does not fit."
     def __init__(self,
@@ -455,7 +455,7 @@ class Sparsity(Panel):
         self.view.value = page(facts_html(*facts), self.curve.format(self.place(k)), ranking_html(self.found.head(k)) if k else "")
         self.changed()
 
-# %% ../nbs/20_widgets.ipynb #9e96515d
+# %% ../nbs/20_widgets.ipynb #4b82ffe1
 class Sharing(Panel):
     "A slider for `alpha` of the shared decomposition (Eq. 6 of paper 002), and the transferability of what is found (Definition 1). Raises as `decompose_shared` does, in the panel."
     def __init__(self,
@@ -497,7 +497,7 @@ class Sharing(Panel):
             "<p>Transferability: how many of a model's <i>k</i> strongest interactions are among those of all models, on average.</p>", "<table><tr><td>alpha</td><td>k</td><td>shared</td><td></td></tr>", *rows, "</table>")
         self.changed()
 
-# %% ../nbs/20_widgets.ipynb #041c6876
+# %% ../nbs/20_widgets.ipynb #a3d441f4
 class Compare(Panel):
     "Shared and distinctive interactions of two models on one sample (Figs. 5 and 10 of paper 002); a click on one shows where it is. Raises as `shared` does, and `ValueError` unless there are two models."
     def __init__(self,
@@ -533,27 +533,28 @@ class Compare(Panel):
         bars = []
         for name, side in zip(self.names, ("right", "left")):
             effect, pale = r[name], "" if name in r.salient else "opacity: .35; "
-            share = abs(effect) / self.most[name]
-            bar = f'<i class="{r.kind}" style="{pale}{side}: 0; width: {75 * share:.1f}%"></i>'
-            number = _signed(effect) if share > 1e-4 or effect == 0 else "≈ 0"
-            bars.append(f'<span class="{"down" if effect < 0 else "up"}"><span class="track">{bar}<span style="position: absolute; {"left" if side == "right" else "right"}: 0; top: -.3rem; font-size: 12px">{number}</span></span></span>')
+            bar = f'<i class="{r.kind}" style="{pale}{side}: 0; width: {75 * abs(effect) / self.most[name]:.1f}%"></i>'
+            bars.append(f'<span class="{"down" if effect < 0 else "up"}"><span class="track">{bar}<span style="position: absolute; {"left" if side == "right" else "right"}: 0; top: -.3rem; font-size: 12px">{self._number(name, effect)}</span></span></span>')
         return self._line(*bars, b)
+
+    def _number(self, name, effect):
+        return _signed(effect) if effect == 0 or abs(effect) > 1e-4 * self.most[name] else "≈ 0"
 
     def select(self, i):
         "Frames the players of interaction `i`, or of none."
         said = "<p>Click an interaction to see where it is. Each model has its own scale; pale: not salient in this model.</p>"
         if i is not None:
             r = self.frame.loc[i]
-            said = "<p>" + "; ".join(f"{escape(name)} {_signed(r[name])}" for name in self.names) + f" ({r.kind.upper()}, salient in {escape(' and '.join(r.salient))})</p>"
+            said = "<p>" + "; ".join(f"{escape(name)} {self._number(name, r[name])}" for name in self.names) + f" ({r.kind.upper()}, salient in {escape(' and '.join(r.salient))})</p>"
         for k, b in zip([*self.frame.index], self.buttons): (b.add_class if k == i else b.remove_class)("il-on")
         self.view.value = page(sample_html(self.sample, lit=() if i is None else self.frame.members[i]), said)
         self.changed()
 
     def still(self):
-        rows = [f"<tr><td>{_signed(r[self.names[0]])}</td><td>{_signed(r[self.names[1]])}</td><td>{r.kind.upper()} {escape(b.description)}</td><td>{escape(' and '.join(r.salient))}</td></tr>" for (_, r), b in zip(self.frame.iterrows(), self.buttons)]
+        rows = [f"<tr>{''.join(f'<td>{self._number(name, r[name])}</td>' for name in self.names)}<td>{r.kind.upper()} {escape(b.description)}</td><td>{escape(' and '.join(r.salient))}</td></tr>" for (_, r), b in zip(self.frame.iterrows(), self.buttons)]
         return page(self.view.value, f"<table><tr><td>{escape(self.names[0])}</td><td>{escape(self.names[1])}</td><td>interaction</td><td>salient in</td></tr>{''.join(rows)}</table>")
 
-# %% ../nbs/20_widgets.ipynb #d5b336bf
+# %% ../nbs/20_widgets.ipynb #9f08b5c1
 def by_epoch(
     xs, # list of `Interactions`, one a sample, or a dict epoch -> such a list
     name:str, # of the network, for an error
@@ -578,7 +579,7 @@ def common(
     if len(sizes) > 1: raise ValueError(f"networks: got lists of {min(sizes)} to {max(sizes)} samples; all must have equally many")
     return [a, b], epochs, kept
 
-# %% ../nbs/20_widgets.ipynb #431ca7e2
+# %% ../nbs/20_widgets.ipynb #7c942781
 class ConfusingSamples(Panel):
     "Average orders of many samples in two networks; a click on a dot shows the sample and its interactions, a slider moves through the epochs (Section 3.1 and Fig. 3 of paper 003). Raises as `common` does."
     def __init__(self,
@@ -644,7 +645,7 @@ class ConfusingSamples(Panel):
         rows = [f"<tr><td>{i}</td><td>{x:.2f}</td><td>{y:.2f}</td><td>{escape(', '.join(name for name, c in zip(self.names, here) if c))}</td></tr>" for i, (x, y, *here) in enumerate(zip(*self.scores[e], *self.confusing[e]))]
         return page(self.legend.value, self.view.value, f"<table><tr><td>sample</td><td>{escape(self.names[0])}</td><td>{escape(self.names[1])}</td><td>confusing in</td></tr>{''.join(rows)}</table>")
 
-# %% ../nbs/20_widgets.ipynb #26575c50
+# %% ../nbs/20_widgets.ipynb #0be68c2e
 MODELS = {"SmolLM2: the next word": "smollm2", "Gemma 3: the next word": "gemma3-270m", "MiniLM: is a film review positive?": "minilm-sentiment", "ResNet-20: is it a 3?": "resnet20-digit3"}
 
 def pictures_of(
@@ -664,7 +665,7 @@ def opened(
     network, tokenizer, _ = trained(model, progress=False)
     return network, tokenizer or pictures_of(model)
 
-# %% ../nbs/20_widgets.ipynb #21cc7c59
+# %% ../nbs/20_widgets.ipynb #66017e23
 def word_players(
     tokenizer, # fast tokenizer
     text:str,
@@ -694,7 +695,7 @@ def picture_request(
     _, regions = regions_of(*picture.shape[1:], grid, 0)
     return max(1, min(10, sum(foreground(picture, regions, input_baseline(picture, baseline)))))
 
-# %% ../nbs/20_widgets.ipynb #db87ae96
+# %% ../nbs/20_widgets.ipynb #bf633022
 BASELINES = {"text": ["mean", "zero", "mask"], "picture": ["zero", "channel_mean", "blur"]}
 OUTPUTS = ["log_odds", "log_prob", "prob", "logit"]
 
@@ -727,7 +728,7 @@ class Explorer(Panel):
 
     def still(self):
         if self.x is None: return page("<p>Nothing is explained yet: run this cell, type a sentence and press <i>Explain</i>.</p>")
-        return page(self.result.children[0].value, self.result.children[1].still())
+        return page(self.result.children[0].value, self.result.children[1].view.value)
 
     def _new_model(self, _=None):
         "Text or pictures, and what can stand in for a masked part of them."

@@ -42,9 +42,9 @@ class Browser:
         if "exceptionDetails" in answer: raise RuntimeError(answer["exceptionDetails"]["exception"].get("description"))
         return answer["result"].get("value")
 
-    def open(self, path, width=1200, dark=False):
+    def open(self, path, width=1200, dark=False, height=900):
         "Loads a file, or an address, in a window of some width."
-        self("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         self.events.clear()
         self.url = path if str(path).startswith("http") else Path(path).as_uri()

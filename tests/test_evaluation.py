@@ -304,3 +304,16 @@ def test_only_language_models_have_a_tree(games):
 ])
 def test_bad_calls(call, error, message):
     with pytest.raises(error, match=message): call()
+
+
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_progress_is_reported_to_a_function(kind, games):
+    told = []
+    v = evaluate(games[kind], batch_size=2, progress=lambda *how_far: told.append(how_far))
+    assert told[-1] == (len(v), len(v)) and len(told) == len(v) / 2 and told == sorted(told)
+
+
+def test_what_a_progress_function_raises_ends_the_evaluation(games):
+    class Enough(BaseException): pass
+    def progress(done, total): raise Enough
+    with pytest.raises(Enough): evaluate(games["text"], progress=progress)

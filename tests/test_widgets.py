@@ -15,6 +15,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import interlib as il
 from browser import CHROMIUM, Browser
@@ -123,9 +124,9 @@ def test_cancelling_an_evaluation_leaves_the_model_as_it_was():
 
 class Page:
     "A page of widgets, and what a person does to it."
-    def __init__(self, browser, url, ready, width=1000):
+    def __init__(self, browser, url, ready, height=900):
         self.browser = browser
-        browser.open(url, width=width)
+        browser.open(url, width=1000, height=height)
         browser.until(f"!!document.querySelector('{ready}')", 120)
 
     def js(self, code): return self.browser.js(code)
@@ -144,7 +145,11 @@ def browser(tmp_path_factory):
 def shots():
     "Where the pictures go: the folder named by `INTERLIB_SCREENSHOTS`, if there is one."
     folder = os.environ.get("INTERLIB_SCREENSHOTS")
-    return lambda page, name, selector: page.browser.screenshot(Path(folder) / name, selector) if folder else None
+    def take(browser, name, selector):
+        if not folder: return
+        browser.screenshot(Path(folder) / name, selector)
+        Image.open(Path(folder) / name).convert("RGB").quantize(128).save(Path(folder) / name, optimize=True)
+    return take
 
 
 def served(command, folder, patience=90):
@@ -171,7 +176,7 @@ def app(tmp_path_factory):
 
 @live
 def test_a_newcomer_explains_a_sentence(app, browser, shots):
-    page = Page(browser, app, ".il-explorer")
+    page = Page(browser, app, ".il-explorer", height=2000)
     assert "What does a network react to?" in page.js("document.body.innerText")
     browser.click(".il-explorer textarea")
     page.js("document.querySelector('.il-explorer textarea').select()")
@@ -192,12 +197,12 @@ def test_a_newcomer_explains_a_sentence(app, browser, shots):
     assert facts[3] == str(x.how_many(v))
     strongest = listed(x, sample_of(game).names).iloc[0]
     assert page.js("document.querySelector('.il-what-if tr td:nth-child(3)').textContent") == strongest.text
-    shots(page, "explorer.png", ".il-explorer")
+    shots(browser, "explorer.png", ".il-explorer")
 
 
 @live
 def test_mistakes_are_explained_on_the_page(app, browser):
-    page = Page(browser, app, ".il-explorer")
+    page = Page(browser, app, ".il-explorer", height=2000)
     browser.click(".il-explorer input[placeholder='the most probable']")
     browser("Input.insertText", text="no such token at all")
     browser.press("Tab")
@@ -250,7 +255,7 @@ def panels(tmp_path_factory, browser):
     port = _free_port(0)
     code = f"import subprocess, sys; print('http://localhost:{port}/', flush=True); subprocess.run([sys.executable, '-m', 'voila', 'panels.ipynb', '--port={port}', '--no-browser', '--Voila.log_level=ERROR'])"
     server, url = served([sys.executable, "-c", code], folder)
-    page = Page(browser, url, ".big", width=1000)
+    page = Page(browser, url, ".big", height=7000)        # voila scrolls inside the page: all of it must be in the window
     page.until("document.body.innerText.includes('Transferability')")
     yield page
     os.killpg(server.pid, signal.SIGINT)
@@ -273,7 +278,7 @@ def test_what_if_shows_the_librarys_numbers(panels, shots):
         page.until(f"JSON.stringify([...document.querySelectorAll('.il-what-if')[0].querySelectorAll('.facts span')].map(t => t.textContent)) == {json.dumps(json.dumps(want, ensure_ascii=False, separators=(',', ':')), ensure_ascii=False)}", 20)
         lit = page.js("[...document.querySelectorAll('.il-what-if')[0].querySelectorAll('tr')].slice(0, 15).map(t => !t.classList.contains('off'))")
         assert lit == [bool(on) for on in counts(panel.rows, S)]
-    shots(page, "what-if.png", ".il-what-if")
+    shots(panels.browser, "what-if.png", ".il-what-if")
 
 
 @live
@@ -305,7 +310,7 @@ def test_sparsity_slider(panels, shots):
     assert abs(kept() - 50) < 5                                                         # a quarter of 200
     error = page.js("document.querySelectorAll('.il-sparsity .facts span')[1].textContent")
     assert error == f"{curve[kept()]:.3g}"
-    shots(page, "sparsity.png", ".il-sparsity")
+    shots(panels.browser, "sparsity.png", ".il-sparsity")
 
 
 @live
@@ -315,7 +320,7 @@ def test_sharing_shows_transferability(panels, shots):
     panels.until("document.querySelector('.il-sharing').innerText.includes('Transferability')")
     shown = panels.js("[...document.querySelectorAll('.il-sharing tr td:nth-child(3)')].map(t => t.textContent)")
     assert shown == ["shared", *(f"{100 * s[k]:.0f} %" for k in (10, 25, 50))]
-    shots(panels, "sharing.png", ".il-sharing")
+    shots(panels.browser, "sharing.png", ".il-sharing")
 
 
 @live
@@ -325,7 +330,7 @@ def test_compare_frames_the_words(panels, shots):
     page.js("document.querySelector('.il-compare .il-rows button').click()")
     page.until("document.querySelectorAll('.il-compare .lit').length > 0", 20)
     assert page.js("[...document.querySelectorAll('.il-compare .lit')].map(t => t.textContent)") == re.split(" [∧∨] ", text)
-    shots(page, "compare.png", ".il-compare")
+    shots(panels.browser, "compare.png", ".il-compare")
 
 
 @live
@@ -335,9 +340,19 @@ def test_confusing_samples_are_shown(panels, shots):
     page.until("document.querySelector('.il-confusing').innerText.includes('Sample 3')", 20)
     coloured = page.js("[...document.querySelectorAll('.il-dots button')].filter(t => getComputedStyle(t).backgroundColor != 'rgba(0, 0, 0, 0)').length")
     assert coloured == sum(map(int, re.findall(r"\((\d+)\)", page.js("document.querySelector('.il-confusing').innerText.split('Sample')[0]"))))
-    shots(page, "confusing.png", ".il-confusing")
+    shots(panels.browser, "confusing.png", ".il-confusing")
 
 
 @live
 def test_the_copy_is_hidden_where_the_widget_lives(panels):
     assert panels.js("[...document.querySelectorAll('div[id^=il-]')].map(t => getComputedStyle(t).display)") == ["none"] * 6
+
+
+@live
+def test_the_gallery_as_a_page(browser, shots, tmp_path):
+    from nbconvert import HTMLExporter
+    (tmp_path / "gallery.html").write_text(HTMLExporter(template_name="classic").from_filename(str(Path(__file__).parents[1] / "nbs" / "gallery.ipynb"))[0], encoding="utf-8")
+    browser.open(tmp_path / "gallery.html", width=1000)
+    figures = browser.js("[...document.images].map(t => [t.naturalWidth, t.alt])")
+    assert len(figures) >= 19 and all(width > 100 and len(alt) > 20 and "No description" not in alt for width, alt in figures)
+    shots(browser, "gallery.png", "#notebook-container")
