@@ -20,6 +20,7 @@ from interlib.portraits import (alt_text, describe_figures, plot_brackets, plot_
 from interlib.samples import across_epochs, draw_players, explain_samples, sample_frame, study
 from interlib.sparsity import (axioms, estimate_mean_outputs, estimated_conditions, mean_outputs, plot_counts, plot_mean_outputs,
                                sparsity_bound, sparsity_conditions, sparsity_summary, sparsity_thresholds)
+from interlib.sweep import open_sweep, sweep
 from interlib.synthetic import and_or_game, planted
 from interlib.taylor import Polynomial, Taylor, taylor, taylor_error, taylor_fft
 from interlib.taylor_methods import METHODS, Method, Neuron, by_captum, by_definition, side_by_side, weighted_sum

@@ -1,0 +1,274 @@
+"Sweeps that are killed, damaged, extended, and run out of disk."
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import interlib as il
+from interlib.sweep import CHUNK, Sweep, missing_chunks, open_sweep, sweep, table_path, unfinished
+
+SCRIPT = """
+import sys, time, torch
+from interlib.games import Game
+from interlib.sweep import sweep
+torch.set_num_threads(1)
+
+def slow(network, sample, factor=1.):
+    if sample == [3]: raise ValueError("sample: got [3]")
+    def fn(masks):
+        time.sleep(.004)
+        g = torch.Generator().manual_seed(sample[0])
+        return factor * torch.randn(32, generator=g)[(masks.long() << torch.arange(5)).sum(1)]
+    open(sys.argv[2], "a").write(f"{sample[0]} {factor} {network.name}\\n")
+    return Game(fn, list("abcde"), {"target": "t"})
+
+class Net: pass
+def net(name):
+    model = Net(); model.name = name
+    return model
+
+sweep([[i] for i in range(int(sys.argv[3]))], {"A": lambda: (net("A"),)[0], "B": lambda: net("B")}, sys.argv[1], slow, {"one": {}, "two": {"factor": 2.}}, progress=False)
+print("done")
+"""
+
+
+def run(folder, calls, samples=20, wait=True):
+    "The script in a process of its own."
+    p = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(calls), str(samples)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if not wait: return p
+    out, err = p.communicate(timeout=300)
+    assert out.strip().endswith("done"), err[-2000:]
+
+
+def results(folder):
+    "All files of results, but for the log and the lock."
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name not in ("log.jsonl", "sweep.lock")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(folder / "sweep", folder / "calls", 40)
+    return folder / "sweep"
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(undisturbed, tmp_path):
+    rng, folder, calls, kills = random.Random(0), tmp_path / "sweep", tmp_path / "calls", 0
+    while kills < 20:
+        before = {p.relative_to(folder): p.stat().st_mtime_ns for part in ("tables", "interactions", "shared") for p in (folder / part).rglob("[!.]*.safetensors")}
+        p, at = run(folder, calls, 40, wait=False), time.time()
+        lines = calls.read_text().count("\n") if calls.exists() else 0
+        more = rng.randint(1, 10)                                                       # tables, or a moment in what comes after them
+        while p.poll() is None and (calls.read_text().count("\n") if calls.exists() else 0) < min(160, lines + more) and time.time() < at + 60: time.sleep(.002)
+        time.sleep(rng.random() * (.05 if lines + more < 160 else .5))
+        p.send_signal(signal.SIGKILL)
+        if p.wait() != -signal.SIGKILL: break                                           # it was done before
+        kills += 1
+        assert {q: (folder / q).stat().st_mtime_ns for q in before} == before, "a finished file was made again"
+    assert kills >= 15
+    run(folder, calls, 40)
+    assert results(folder) == results(undisturbed)
+    assert not [q for q in folder.rglob("*") if unfinished(q)]
+    asked = calls.read_text().splitlines()
+    assert len(asked) <= 40 * 4 + 20 + 5 * 20                                           # each table once, but for those cut short (and one game built for the estimate)
+
+
+def test_extended_at_the_end(undisturbed, tmp_path):
+    run(tmp_path / "sweep", tmp_path / "calls", 10)
+    first = results(tmp_path / "sweep")
+    run(tmp_path / "sweep", tmp_path / "calls", 40)
+    after = results(tmp_path / "sweep")
+    assert all(after[k] == v for k, v in first.items() if k.endswith(".safetensors"))
+    a, b = (open_sweep(f).index for f in (tmp_path / "sweep", undisturbed))
+    assert a[["setting", "model", "sample", "how", "target"]].equals(b[["setting", "model", "sample", "how", "target"]]) and (a.objective - b.objective).abs().max() < 1e-6
+
+
+def test_errors_are_recorded_and_retried(undisturbed):
+    errors = open_sweep(undisturbed).errors
+    assert errors["sample"].tolist() == [3] * 4 and set(errors.error) == {"ValueError"} and set(errors.message) == {"sample: got [3]"}
+    assert "raise ValueError" in errors.traceback[0] or "slow" in errors.traceback[0]
+
+
+def test_one_at_a_time(tmp_path):
+    p = run(tmp_path / "sweep", tmp_path / "calls", 40, wait=False)
+    while not (tmp_path / "calls").exists(): time.sleep(.01)
+    with pytest.raises(RuntimeError, match="another sweep works in"): sweep([[0]], {"A": torch.nn.Linear(1, 1)}, tmp_path / "sweep", lambda *_: None, progress=False)
+    p.kill(); p.wait()
+
+
+def net(seed=0):
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2)).eval()
+
+
+PICTURES = [{"image": torch.rand(1, 4, 4, generator=torch.Generator().manual_seed(i)), "target": 0} for i in range(20)]
+
+
+def small(folder, samples=PICTURES, models=None, **how):
+    return sweep(samples, models or {"a": net(0), "b": net(1)}, folder, **{"game": "image", "settings": {"s": {"grid": 2}}, "progress": False} | how)
+
+
+@pytest.mark.parametrize("part", ["tables/s/a/000004.safetensors", "interactions/s/b/000000-000015.safetensors", "shared/s/000016-000019.safetensors"])
+@pytest.mark.parametrize("harm", [lambda b: b[:len(b) // 2], lambda b: b"", lambda b: b[:-9] + bytes([b[-9] ^ 1]) + b[-8:]], ids=["cut", "empty", "one bit"])
+def test_damaged_files_are_named_and_made_again(part, harm, tmp_path):
+    small(tmp_path / "s")
+    want = results(tmp_path / "s")
+    (tmp_path / "s" / part).write_bytes(harm(want[part]))
+    with pytest.warns(UserWarning, match=part.split("/")[-1]): small(tmp_path / "s")
+    assert results(tmp_path / "s") == want
+
+
+def test_foreign_files_and_folders(tmp_path):
+    small(tmp_path / "s")
+    want = results(tmp_path / "s")
+    from interlib.files import save_tensors
+    save_tensors(tmp_path / "s" / "tables/s/a/000002.safetensors", {"w": torch.zeros(3)}, "something.else")
+    with pytest.warns(UserWarning, match="holds something.else version 1; it must be interlib.table"): small(tmp_path / "s")
+    assert results(tmp_path / "s") == want
+    (tmp_path / "s" / "sweep.json").write_text('{"format": "interlib.sweep", "version": 2}')
+    with pytest.raises(ValueError, match="version 2; it must be interlib.sweep, version 1"): small(tmp_path / "s")
+    with pytest.raises(ValueError, match="it must be the folder of a sweep"): open_sweep(tmp_path)
+
+
+def test_measures_are_made_again_when_they_are_stale_or_damaged(tmp_path):
+    s = small(tmp_path / "s")
+    want = s.index
+    (tmp_path / "s" / "index.parquet").write_bytes(b"no parquet")
+    assert open_sweep(tmp_path / "s").index.equals(want)
+    small(tmp_path / "s", PICTURES + [{"image": torch.ones(1, 4, 4), "target": 0}])
+    assert len(open_sweep(tmp_path / "s").index) == len(want) + 4
+
+
+def test_what_is_stored_is_what_the_functions_give(tmp_path):
+    s = small(tmp_path / "s")
+    game = il.image_game(net(0), PICTURES[5]["image"], grid=2, target=0)
+    v, players, meta = s.table(5, "a", "s")
+    assert torch.allclose(v, il.evaluate(game, progress=False), atol=1e-6) and players == game.players and meta["classes"] == 0
+    x = dict(s.interactions("a", "s"))[5]
+    assert torch.allclose(x.and_, il.decompose(v).and_, atol=1e-5) and x.players == game.players
+    xs = dict(s.shared("s"))[5]
+    assert xs[0].solution.objective == pytest.approx(il.decompose_shared([s.table(5, m, "s")[0] for m in "ab"])[0].solution.objective, rel=1e-6)
+    row = s.index.query("sample == 5 and model == 'a' and how == 'separate'").iloc[0]
+    assert row.average_order == pytest.approx(il.average_order(x)) and row.output == v[-1].item()
+    strengths = s.strengths.query("sample == 5 and model == 'a' and how == 'separate'").strength.tolist()
+    assert strengths == pytest.approx(il.order_strength(x).strength.tolist())
+
+
+def test_a_wrong_model_is_refused_and_changes_nothing(tmp_path):
+    small(tmp_path / "s")
+    want = results(tmp_path / "s")
+    more = PICTURES + [{"image": torch.ones(1, 4, 4), "target": 0}]
+    with pytest.raises(ValueError, match="models: 'b' is not the model"): small(tmp_path / "s", more, {"a": net(0), "b": net(7)})
+    assert {k: v for k, v in results(tmp_path / "s").items() if k in want and k != "sweep.json"} == {k: v for k, v in want.items() if k != "sweep.json"}
+
+
+def test_a_model_that_cannot_be_loaded_fails_its_samples_only(tmp_path):
+    def broken(): raise RuntimeError("no weights")
+    s = small(tmp_path / "s", models={"a": net(0), "b": broken})
+    assert set(s.errors.model) == {"b"} and len(s.index) == 20
+    s = small(tmp_path / "s", models={"a": net(0), "b": net(1)}, retry=True)
+    assert len(s.errors) == 0 and len(s.index) == 20 * 4
+
+
+def test_different_players_share_nothing(tmp_path):
+    def own(network, sample, seed): return il.image_game(network, grid=4, players=3, choose="random", seed=seed if network is first else 7, **sample)
+    first = net(0)
+    s = small(tmp_path / "s", models={"a": first, "b": net(1)}, game=own, settings={"s": {"seed": 7}, "t": {"seed": 0}})
+    assert set(s.errors.model) == {"shared"} and set(s.errors.setting) == {"t"} and "players: the models have different ones" in s.errors.message[0]
+    assert len(s.index.query("setting == 's'")) == 80 and len(s.index.query("setting == 't'")) >= 40
+
+
+def test_interrupted_it_says_how_to_go_on(tmp_path, capsys):
+    def stop(network, sample, grid):
+        if torch.equal(sample["image"], PICTURES[9]["image"]): raise KeyboardInterrupt
+        return il.image_game(network, grid=grid, **sample)
+    with pytest.raises(KeyboardInterrupt): small(tmp_path / "s", game=stop, progress=True)
+    assert "the same call goes on from there" in capsys.readouterr().out
+    assert len(list((tmp_path / "s" / "tables").rglob("*.safetensors"))) == 18
+
+
+def test_full_disk(tmp_path, monkeypatch):
+    import errno
+    module = sys.modules["interlib.sweep"]
+    save, left = module.save_tensors, [7]
+    def nearly_full(*args, **how):
+        left[0] -= 1
+        if left[0] < 0: raise OSError(errno.ENOSPC, "No space left on device")
+        save(*args, **how)
+    monkeypatch.setattr(module, "save_tensors", nearly_full)
+    with pytest.raises(RuntimeError, match="folder: the disk of .* is full"): small(tmp_path / "s")
+    monkeypatch.undo()
+    assert len(small(tmp_path / "s").index) == 80
+
+
+def test_nearly_full_small_file_system(tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount)], capture_output=True).returncode: pytest.skip("no file system of a limited size can be made here")
+    try:
+        with pytest.raises(RuntimeError, match="is full"): small(mount / "s", settings={"s": {"grid": (3, 3)}})
+        assert not [p for p in (mount / "s").rglob("*") if unfinished(p)]
+        for p in (mount / "s").rglob("*.safetensors"): il.files.load_tensors(p, {"tables": "interlib.table"}.get(p.relative_to(mount / "s").parts[0], "interlib.chunk"))
+    finally: subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_large_sweeps_open_quickly(tmp_path):
+    import pandas as pd
+    s = small(tmp_path / "s")
+    big = [pd.concat([f.assign(sample=f["sample"] + 20 * i) for i in range(50)], ignore_index=True) for f in (s.index, s.strengths)]
+    for frame, name in zip(big, ("index", "strengths")):
+        frame.attrs = getattr(s, name).attrs
+        frame.to_parquet(tmp_path / "s" / f"{name}.parquet")
+    started = time.perf_counter()
+    mean = open_sweep(tmp_path / "s").strengths.groupby(["order", "sign"]).strength.mean()
+    assert len(open_sweep(tmp_path / "s").index) == 4000 and time.perf_counter() - started < 5 and len(mean) == 8
+
+
+# Ray
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="error")
+    yield ray
+    ray.shutdown()
+
+
+def test_two_workers_give_the_same_numbers(cluster, tmp_path):
+    local, ray = small(tmp_path / "local"), small(tmp_path / "ray", engine="ray", workers=2)
+    assert local.index.columns.equals(ray.index.columns) and len(local.index) == len(ray.index)
+    for a, b in zip(local.index.itertuples(index=False), ray.index.itertuples(index=False)): assert a[:5] == b[:5] and abs(a.objective - b.objective) < 1e-6
+    assert torch.allclose(local.table(3, "b", "s")[0], ray.table(3, "b", "s")[0], atol=1e-6)
+
+
+def test_a_worker_that_is_killed_loses_nothing(cluster, tmp_path):
+    def deadly(network, sample, grid):
+        for name in ("first", "second"):                                                # twice somebody dies; the third time it is well
+            if torch.equal(sample["image"], PICTURES[4]["image"]) and not (tmp_path / name).exists():
+                (tmp_path / name).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return il.image_game(network, grid=grid, **sample)
+    s = small(tmp_path / "s", game=deadly, engine="ray", workers=2)
+    assert len(s.errors) == 0 and len(s.index) == 80 and (tmp_path / "second").exists()
+
+
+def test_a_job_that_kills_everybody_is_recorded(cluster, tmp_path):
+    def deadly(network, sample, grid):
+        if torch.equal(sample["image"], PICTURES[4]["image"]): os.kill(os.getpid(), signal.SIGKILL)
+        return il.image_game(network, grid=grid, **sample)
+    s = small(tmp_path / "s", game=deadly, engine="ray", workers=2)
+    assert s.errors["sample"].tolist() == [4, 4] and len(s.index) == 76
+
+
+def test_more_workers_than_there_is_room_for(cluster, tmp_path):
+    with pytest.raises(ValueError, match="workers: got 3; ray has room for 2 with a CPU each"): small(tmp_path / "s", engine="ray", workers=3)
+    with pytest.raises(ValueError, match="engine: got 'slurm'; it must be one of 'local', 'ray'"): small(tmp_path / "t", engine="slurm")
