@@ -9,7 +9,7 @@ __all__ = ['GAMES', 'SAYS', 'CHUNK', 'ENGINES', 'sample_digest', 'make_text', 'm
            'table_path', 'error_path', 'chunks_of', 'missing_tables', 'missing_chunks', 'note', 'run_tables',
            'run_chunks', 'sweep', 'before', 'measures', 'listing', 'Sweep', 'open_sweep']
 
-# %% ../nbs/21_sweep.ipynb #81b5ec86
+# %% ../nbs/21_sweep.ipynb #c0ec4575
 import errno, json, re, shutil, time, warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ from .models import fingerprint, load_lm
 from .training import RECIPES, trained
 from .transferability import shared_strength, transferability
 
-# %% ../nbs/21_sweep.ipynb #0a07a954
+# %% ../nbs/21_sweep.ipynb #a12b2078
 def sample_digest(
     sample, # a text, a number, a tensor, an array, or dicts and lists of them
     where:str="samples", # what to call it in an error
@@ -45,7 +45,7 @@ def sample_digest(
     if sample is None or isinstance(sample, (str, int, float, bool)): return json.dumps(sample)
     raise TypeError(f"{where}: got a {type(sample).__name__}; it must be a text, a number, a tensor, an array, or a dict or list of these")
 
-# %% ../nbs/21_sweep.ipynb #40180037
+# %% ../nbs/21_sweep.ipynb #fd8b1ef1
 def make_text(network, sample, **how):
     "A text, or the arguments of `text_game`, for a pair `(model, tokenizer)`."
     return text_game(*network, **(sample if isinstance(sample, Mapping) else {"text": sample}), **how)
@@ -77,7 +77,7 @@ def print_of(
     network = model[0] if isinstance(model, tuple) else model
     return fingerprint(network) if isinstance(network, torch.nn.Module) else type(network).__name__
 
-# %% ../nbs/21_sweep.ipynb #6fbb5865
+# %% ../nbs/21_sweep.ipynb #6e76872d
 def check_names(
     names, # of models or settings
     what:str, # 'models' or 'settings'
@@ -105,7 +105,7 @@ def request(
                  noise=noise, alpha=alpha, share=share, models={name: None for name in models}, samples=[sample_digest(s, f"samples[{i}]") for i, s in enumerate(samples)])
     return samples, settings, asked
 
-# %% ../nbs/21_sweep.ipynb #c11df98f
+# %% ../nbs/21_sweep.ipynb #1045eb33
 SAYS = ("game", "settings", "noise", "alpha", "share")      # what must be as it was
 CHUNK = 16                                                  # samples that are decomposed together
 
@@ -134,7 +134,7 @@ def opened_folder(
         yield folder
     finally: lock.release()
 
-# %% ../nbs/21_sweep.ipynb #f4dee9a7
+# %% ../nbs/21_sweep.ipynb #44be751e
 def read_request(
     folder:Path, # of a sweep
 )->dict: # what `sweep.json` says
@@ -166,7 +166,7 @@ def write_json(path, what):
     "Atomically."
     with atomic_path(path) as p: p.write_text(json.dumps(what, indent=1, ensure_ascii=False), encoding="utf-8")
 
-# %% ../nbs/21_sweep.ipynb #7d92292d
+# %% ../nbs/21_sweep.ipynb #27cb038f
 def kept(
     path:Path, # of a file that may be there
     kind:str, # what it has to be
@@ -195,7 +195,7 @@ def room_on_disk(
         if e.errno not in (errno.ENOSPC, errno.EDQUOT): raise
         raise RuntimeError(f"folder: the disk of {folder} is full ({shutil.disk_usage(folder).free / 1e6:.1f} MB free); what is stored is whole, and the same call goes on once there is room") from None
 
-# %% ../nbs/21_sweep.ipynb #269f0a38
+# %% ../nbs/21_sweep.ipynb #aca3317d
 def make_table(
     network, # as `model_of` gives it
     game, # function `(network, sample, **setting)`
@@ -227,7 +227,7 @@ def make_chunk(
                 except Exception as e: failed[i] = e
     return dict(sorted(found.items())), failed
 
-# %% ../nbs/21_sweep.ipynb #b93a24bf
+# %% ../nbs/21_sweep.ipynb #8dcfe8e4
 def store_chunk(
     path:Path, # file to write
     found:dict, # sample -> list of `Interactions`
@@ -245,7 +245,7 @@ def read_chunk(
     tensors, notes = kept(path, "interlib.chunk") or ({}, {"solutions": {}})
     return {int(i): [Interactions(a, o, solution=Solution(seconds=0., **about)) for a, o in zip(tensors[f"and_{i}"], tensors[f"or_{i}"])] for i, about in notes["solutions"].items()}
 
-# %% ../nbs/21_sweep.ipynb #879e9602
+# %% ../nbs/21_sweep.ipynb #9ae61366
 class Worker:
     "Does jobs, each model loaded once."
     def __init__(self, models, game): self.models, self.game, self.loaded = models, GAMES.get(game, game) if isinstance(game, str) else game, {}
@@ -287,7 +287,7 @@ class Local:
     def run(self, jobs): # of `(key, what, *args)`; yields `(key, result, record)`
         for key, *job in jobs: yield key, *self.worker.do(*job)
 
-# %% ../nbs/21_sweep.ipynb #1f0ac003
+# %% ../nbs/21_sweep.ipynb #358b2ed4
 class Ray:
     "Jobs on workers of ray, on the cluster of `ray.init` or `RAY_ADDRESS`, or else on this machine."
     def __init__(self, worker, workers=None, gpus=0.):
@@ -325,7 +325,7 @@ class Ray:
 
 ENGINES = {"local": Local, "ray": Ray}
 
-# %% ../nbs/21_sweep.ipynb #288d64f7
+# %% ../nbs/21_sweep.ipynb #30a40185
 def table_path(folder, setting, model, i): return folder/"tables"/setting/model/f"{i:06}.safetensors"
 def error_path(folder, setting, model, i): return folder/"errors"/setting/model/f"{i:06}.json"
 def chunks_of(folder, setting, model): return folder/("shared" if model == "shared" else "interactions")/setting/("" if model == "shared" else model)
@@ -361,7 +361,7 @@ def missing_chunks(
                 tables = {i: [t["v"] for t, _ in files] if model == "shared" else files[0][0]["v"] for i, files in stored.items()}
                 if here: yield (setting, model, here), "chunk", tables, {i: [notes["players"] for _, notes in files] for i, files in stored.items()}, noise, how
 
-# %% ../nbs/21_sweep.ipynb #5db78f39
+# %% ../nbs/21_sweep.ipynb #fcca11de
 def note(
     folder:Path, # of the sweep
     **what, # anything JSON can hold
@@ -405,7 +405,7 @@ def run_chunks(
         if found: store_chunk(chunks_of(folder, setting, model)/f"{here[0]:06}-{here[-1]:06}.safetensors", {i: x if isinstance(x, list) else [x] for i, x in found.items()})
         note(folder, stage="decompose", setting=setting, model=model, samples=here, failed=sorted(failed))
 
-# %% ../nbs/21_sweep.ipynb #77c52902
+# %% ../nbs/21_sweep.ipynb #dff68c86
 def sweep(
     samples, # of any iterable: texts, pictures, or dicts of arguments of the game
     models:dict, # name -> a name for `load_lm` or `trained`, a network, (model, tokenizer), or a function of nothing that gives one of these
@@ -455,7 +455,7 @@ def before(jobs, engine, samples, models, settings):
         if not error: return said + f", {price[0] * len(jobs):,} masked samples, about {price[1] * len(jobs) / 60:.1f} min, and {price[2] * len(jobs) / 1e6:.0f} MB on disk"
     return said
 
-# %% ../nbs/21_sweep.ipynb #3095b9a5
+# %% ../nbs/21_sweep.ipynb #ca02de62
 def measures(
     folder:Path, # of a sweep
     said:dict, # its `sweep.json`
@@ -533,10 +533,20 @@ class Sweep:
         for path in sorted(chunks_of(self.folder, setting, "shared").glob("*.safetensors")):
             for i, xs in read_chunk(path).items(): yield i, [self.named(x, i, model, setting) for x, model in zip(xs, self.said["models"])]
 
-    def summary(self, made=0):
+    def status(self):
+        "How far it is, as names and values."
+        said, runs = self.said, [json.loads(line) for line in (self.folder/"log.jsonl").read_text(encoding="utf-8").splitlines()] if (self.folder/"log.jsonl").exists() else []
+        wanted, failed = len(said["samples"]) * len(said["models"]) * len(said["settings"]), self.errors.groupby(["error", "message"]).size() if len(self.errors) else []
+        tables = sum(1 for _ in (self.folder/"tables").rglob("[!.]*.safetensors"))
+        separate, joint = ((self.index.how == how).sum() if len(self.index) else 0 for how in ("separate", "shared"))
+        return {"samples": f"{len(said['samples']):,}", "models": ", ".join(said["models"]), "settings": ", ".join(said["settings"]), "tables": f"{tables:,} of {wanted:,}",
+                "decompositions": f"{separate:,} of {wanted:,} separate" + (f", {joint:,} of {wanted:,} shared" if len(said["models"]) > 1 else ""), "failed": f"{len(self.errors):,}",
+                **{f"failed {count} x": f"{error}: {message[:200]}" for (error, message), count in (failed.items() if len(failed) else ())}, "last": f"{runs[-1]['stage']} at {runs[-1]['at']}" if runs else "nothing yet"}
+
+    def summary(self, made=None):
         "What is there, in a line."
         tables, failed, done = sum(1 for _ in (self.folder/"tables").rglob("[!.]*.safetensors")), len(self.errors), len(self.index)
-        return f"{tables:,} tables ({made:,} made now), {done:,} decompositions, {failed:,} failed" + (f": see .errors, the first says {self.errors.error[0]}: {self.errors.message[0][:100]}" if failed else "")
+        return f"{tables:,} tables" + ("" if made is None else f" ({made:,} made now)") + f", {done:,} decompositions, {failed:,} failed" + (f": see .errors, the first says {self.errors.error[0]}: {self.errors.message[0][:100]}" if failed else "")
 
 
 def open_sweep(

@@ -272,3 +272,22 @@ def test_a_job_that_kills_everybody_is_recorded(cluster, tmp_path):
 def test_more_workers_than_there_is_room_for(cluster, tmp_path):
     with pytest.raises(ValueError, match="workers: got 3; ray has room for 2 with a CPU each"): small(tmp_path / "s", engine="ray", workers=3)
     with pytest.raises(ValueError, match="engine: got 'slurm'; it must be one of 'local', 'ray'"): small(tmp_path / "t", engine="slurm")
+
+
+# The command line
+
+
+def test_from_the_command_line(tmp_path):
+    (tmp_path / "texts.txt").write_text("A good film\nA truly bad film\n?!\n")
+    (tmp_path / "sweep.toml").write_text('folder = "kept"\nsamples = "texts.txt"\n[models]\nlm = "smollm2"\n[settings.all]\noutput = "logit"\n')
+    interlib = [sys.executable, "-c", "import sys; from interlib.cli import main; sys.exit(main())"]
+    call = lambda *args: subprocess.run([*interlib, *map(str, args)], capture_output=True, text=True)
+    done = call("sweep", tmp_path / "sweep.toml", "--quiet")
+    assert done.returncode == 1 and "2 tables, 2 decompositions, 1 failed" in done.stdout and "text: got '?!'" in done.stdout
+    status = call("status", tmp_path / "kept").stdout
+    assert "2 of 3" in status and "ValueError: text: got '?!'" in status
+    alone = call("compare", tmp_path / "kept")
+    assert alone.returncode == 2 and "it takes two models" in alone.stderr
+    assert "it must be the folder of a sweep" in call("status", tmp_path).stderr
+    (tmp_path / "sweep.toml").write_text('folders = "kept"')
+    assert "has 'folders'; it may have folder, samples" in call("sweep", tmp_path / "sweep.toml").stderr
