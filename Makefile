@@ -29,8 +29,9 @@ $(READY): setup.py settings.ini constraints.txt
 notebooks: $(READY)  ## run all notebooks again and store their outputs
 	PATH="$(abspath $(BIN)):$$PATH" python tests/notebooks.py store
 
-readme: $(READY)  ## README.md from nbs/index.ipynb
+readme: $(READY)  ## README.md from nbs/index.ipynb, docs/mistakes.md from the tests
 	PATH="$(abspath $(BIN)):$$PATH" python tests/notebooks.py readme
+	PATH="$(abspath $(BIN)):$$PATH" python tests/test_bad_input.py
 
 pictures: $(READY)  ## screenshots of the widgets and the gallery, into docs
 	PATH="$(abspath $(BIN)):$$PATH" INTERLIB_SCREENSHOTS="$(abspath docs)" python -m pytest -q tests/test_widgets.py

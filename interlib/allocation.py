@@ -84,9 +84,11 @@ def attributed_by_order(
 
     The sum of a player's `own` and `foreign` is its attribution on the whole sample. Order 0 is what it receives when everything is masked. Raises `TypeError` or `ValueError` for another shape, NaN or infinity."""
     import pandas as pd
-    table = check_table(torch.as_tensor(a).T)
-    if table.ndim != 2 or len(table) != n_players(table): raise ValueError(f"a: got shape {tuple(torch.as_tensor(a).shape)}; it must be (2**n, n), a row for each coalition, a column for each player")
-    n, given = len(table), and_transform(table.cpu())
+    table = torch.as_tensor(a).T
+    if table.ndim != 2 or table.shape[1] != 2**len(table) or not len(table): raise ValueError(f"a: got shape {tuple(torch.as_tensor(a).shape)}; it must be (2**n, n), a row for each coalition, a column for each player")
+    try: n, table = len(table), check_table(table)
+    except (TypeError, ValueError) as e: raise type(e)(str(e).replace("v: ", "a: ", 1)) from None
+    given = and_transform(table.cpu())
     names, member = list(range(n)) if players is None else list(players), bits(torch.arange(2**n), n).T
     if len(names) != n: raise ValueError(f"players: got {len(names)} names; there are {n} players")
     own, foreign = (torch.zeros(n, n + 1, dtype=torch.float64).index_add(1, orders(n), given * side) for side in (member, ~member))

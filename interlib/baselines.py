@@ -96,7 +96,7 @@ def check_games(
     games, # as for `learn_baseline`
 )->tuple: # the network and the baseline that they share
     "Raises `ValueError` for games that have no network, or not the same network and baseline."
-    if not isinstance(games, list) or not games or not all(isinstance(g, Game) for g in games): raise ValueError(f"games: got {games!r}; it must be a list of at least one Game")
+    if not isinstance(games, list) or not games or not all(isinstance(g, Game) for g in games): raise ValueError(f"games: got {games if games == [] else type(games).__name__}; it must be a list of at least one Game")
     if any(g.masked is None or not isinstance(g.masked.model, torch.nn.Module) for g in games): raise ValueError("games: got a plain function; all must be games of a torch network")
     model, start = games[0].masked.model, games[0].masked.fill
     if any(g.masked.model is not model or g.meta.get("layer") != games[0].meta.get("layer") for g in games): raise ValueError("games: they are of several networks or layers; all must be of the same")

@@ -20,6 +20,7 @@ def check_table(
 )->Tensor: # the same in float64
     "Raises `TypeError` or `ValueError` for anything but a real table with finite outputs, naming the coalition."
     if not isinstance(v, Tensor): raise TypeError(f"v: got a {type(v).__name__}; it must be a torch.Tensor of shape (..., 2**n)")
+    if v.layout != torch.strided or v.is_meta or v.is_quantized: raise TypeError(f"v: got a {v.layout if v.layout != torch.strided else 'meta' if v.is_meta else 'quantized'} tensor of shape {tuple(v.shape)}; it must be a dense one that holds its numbers")
     if v.is_complex() or v.dtype == torch.bool: raise TypeError(f"v: got dtype {v.dtype}; it must be real numbers")
     n, bad = n_players(v), (~v.isfinite()).nonzero()
     if len(bad):

@@ -12,11 +12,13 @@ from torch import Tensor
 # %% ../nbs/00_coalitions.ipynb #0b5d513f
 def n_players(
     v:Tensor, # value table `(..., 2**n)`
+    name:str="v", # the argument it came in, for the message
 )->int: # `n`, at least 1
-    "Number of players of a table; raises `ValueError` if the last axis is not `2**n` long with `n >= 1`."
+    "Number of players of a table; raises `TypeError` for anything but a dense tensor, `ValueError` if the last axis is not `2**n` long with `n >= 1`."
+    if not isinstance(v, Tensor) or v.layout != torch.strided: raise TypeError(f"{name}: got a {type(v).__name__ if not isinstance(v, Tensor) else v.layout}; it must be a dense torch.Tensor of shape (..., 2**n)")
     size = v.shape[-1] if v.ndim else 0
     if size < 2 or size & (size - 1):
-        raise ValueError(f"v: its last axis has length {size}; it must be a power of two, 2**n with n >= 1 players")
+        raise ValueError(f"{name}: its last axis has length {size}; it must be a power of two, 2**n with n >= 1 players")
     return size.bit_length() - 1
 
 # %% ../nbs/00_coalitions.ipynb #f8a0ec18
@@ -79,7 +81,8 @@ def coalition(
     players, # iterable of player numbers
 )->int: # the coalition of exactly these players
     "The inverse of `members`: `coalition((0, 2)) == 5`."
-    if min(players, default=0) < 0: raise ValueError(f"players: got {tuple(players)}; players are numbered from 0")
+    if isinstance(players, str) or not hasattr(players, "__iter__"): raise TypeError(f"players: got {players!r}; it must be a list of player numbers from 0")
+    if min(players := [int(i) for i in players], default=0) < 0: raise ValueError(f"players: got {tuple(players)}; players are numbered from 0")
     return sum(1 << i for i in set(players))
 
 # %% ../nbs/00_coalitions.ipynb #062bf57a
@@ -87,7 +90,8 @@ def label(
     c:int, # coalition
     players=None, # names of the players; their numbers if not given
 )->str:
-    "A coalition as a reader wants to see it."
+    "A coalition as a reader wants to see it; raises `ValueError` if a player has no name."
+    if players is not None and int(c).bit_length() > len(players): raise ValueError(f"players: got {len(players)} names; coalition {c} has player {int(c).bit_length() - 1}, so it must have {int(c).bit_length()} or more")
     return ", ".join(str(players[i]) if players is not None else str(i) for i in members(c))
 
 # %% ../nbs/00_coalitions.ipynb #5087d92b

@@ -259,7 +259,7 @@ def subset(
     parts = []
     for part, size in (("train", train), ("test", test)):
         x, y = getattr(self, f"{part}_x"), getattr(self, f"{part}_y")
-        if size is not None and not 1 <= size <= len(y): raise ValueError(f"{part}: got {size}; it must lie in 1..{len(y)}")
+        if size is not None and not (isinstance(size, int) and 1 <= size <= len(y)): raise ValueError(f"{part}: got {size!r}; it must lie in 1..{len(y)}")
         i = stratified_order(y, seed)[:size].sort().values
         parts += [pick(x, i), y[i]]
     return DataSplit(*parts, self.classes, self.name)
@@ -272,7 +272,7 @@ def parts(
     seed:int=0,
 )->list: # `k` splits
     "Deals the training samples out into `k` disjoint sets, classes in proportion; all keep the whole test set."
-    if not 1 <= k <= len(self.train_y): raise ValueError(f"k: got {k}; it must lie in 1..{len(self.train_y)}, the number of training samples")
+    if not isinstance(k, int) or not 1 <= k <= len(self.train_y): raise ValueError(f"k: got {k!r}; it must lie in 1..{len(self.train_y)}, the number of training samples")
     pieces = [i.sort().values for i in stratified_order(self.train_y, seed).tensor_split(k)]
     return [DataSplit(pick(self.train_x, i), self.train_y[i], self.test_x, self.test_y, self.classes, f"{self.name}, part {j} of {k}") for j, i in enumerate(pieces, 1)]
 
@@ -282,7 +282,7 @@ def one_against_rest(
     label:int, # index of the class that becomes class 1; all others become class 0
 )->DataSplit:
     "The same samples with two classes; `ValueError` for a label that is not there."
-    if not 0 <= label < len(split.classes): raise ValueError(f"label: got {label!r}; it must lie in 0..{len(split.classes) - 1}")
+    if not isinstance(label, int) or not 0 <= label < len(split.classes): raise ValueError(f"label: got {label!r}; it must lie in 0..{len(split.classes) - 1}, the numbers of the classes")
     name = split.classes[label]
     return DataSplit(split.train_x, (split.train_y == label).long(), split.test_x, (split.test_y == label).long(), (f"not {name}", name), f"{split.name}: {name} or not")
 

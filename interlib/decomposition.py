@@ -26,6 +26,7 @@ def harsanyi(
 )->Interactions:
     "The AND-only model of a table; Harsanyi (1963), Eq. 1 of paper 002. The only one that matches, so its gap is 0."
     started, v = time.perf_counter(), check_table(v)
+    if v.ndim != 1: raise ValueError(f"v: got shape {tuple(v.shape)}; it must be one value table, (2**n,)")
     I = and_transform(v.detach())
     size = I[1:].abs().sum().item()
     return Interactions(I, torch.zeros_like(I), players, Solution(size, size, time.perf_counter() - started, 0, "moebius"))

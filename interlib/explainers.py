@@ -137,6 +137,7 @@ def attribute(
     import numpy as np
     from captum.attr import PerturbationAttribution
     from tqdm.auto import tqdm
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1: raise ValueError(f"batch: got {batch!r}; it must be an int of at least 1")
     asked, draws = _check(game, method, masks), np.random.get_state()
     model = game.masked.model if game.masked is not None and isinstance(game.masked.model, torch.nn.Module) else None
     perturbs = isinstance(method, type) and issubclass(method, PerturbationAttribution)

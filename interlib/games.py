@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['LOCKS', 'borrowed', 'place_of', 'Game', 'as_game', 'Masked', 'logits_of', 'readable', 'class_names', 'class_target',
-           'question', 'check_count', 'strongest_players', 'checked', 'network_game', 'model_name', 'next_token_logits',
-           'sentence_logits', 'reader_of', 'text_target', 'chat_prompt', 'text_game', 'output_name', 'baseline_name',
-           'regions_of', 'image_game', 'classifier_game', 'layer_of', 'first_tensor', 'hooked', 'ask', 'layer_output',
-           'from_layer', 'repeated', 'layer_reader', 'to_model', 'feature_baseline', 'feature_game', 'predictor',
-           'table_rows', 'tabular_game']
+           'question', 'check_count', 'check_choice', 'strongest_players', 'checked', 'network_game', 'model_name',
+           'next_token_logits', 'sentence_logits', 'reader_of', 'text_target', 'chat_prompt', 'text_game',
+           'output_name', 'baseline_name', 'regions_of', 'image_game', 'check_request', 'classifier_game', 'layer_of',
+           'first_tensor', 'hooked', 'ask', 'layer_output', 'from_layer', 'repeated', 'layer_reader', 'to_model',
+           'feature_baseline', 'feature_game', 'predictor', 'table_rows', 'tabular_game']
 
 # %% ../nbs/14_games.ipynb #5b64f6de
 import inspect
@@ -49,7 +49,8 @@ def borrowed(
 def place_of(
     module, # torch module
 )->tuple: # device and dtype for its inputs
-    "Where a module wants its inputs, also when its weights are offloaded; `(cpu, float32)` for one without parameters."
+    "Where a module wants its inputs, also when its weights are offloaded; `(cpu, float32)` for one without parameters. Raises `TypeError` for what is no module."
+    if not isinstance(module, torch.nn.Module): raise TypeError(f"model: got {module!r}; it must be a torch module" if isinstance(module, str) else f"model: got a {type(module).__name__}; it must be a torch module")
     weight = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(0))
     hooks = (getattr(m, "_hf_hook", None) for m in module.modules())
     device = next((h.execution_device for h in hooks if getattr(h, "execution_device", None) is not None), weight.device)
@@ -70,6 +71,7 @@ class Game:
     key:str = None # stands for the function in a cache of tables; found out for networks
 
     def __post_init__(self):
+        if isinstance(self.players, str) or not hasattr(self.players, "__len__"): raise TypeError(f"players: got {self.players!r}; it must be a list of names")
         self.n = len(self.players)
         if not self.n: raise ValueError("players: got none; a game has at least one")
 
@@ -88,7 +90,7 @@ def as_game(
     n:int=None, # number of players, where the function does not say (`n` or `n_players`)
 )->Game:
     "Any callable as a `Game`; those that say `n_players`, such as shapiq's, are asked with numpy arrays."
-    if isinstance(game, Game): return game
+    if isinstance(game, Game) and n in (None, game.n): return game
     if not callable(game): raise TypeError(f"game: got a {type(game).__name__}; it must be a Game or a function on bool coalitions (B, n)")
     own = getattr(game, "n", None) or getattr(game, "n_players", None)
     if own and n and own != n: raise ValueError(f"n: got {n}; the game has {own} players")
@@ -183,6 +185,7 @@ def question(
     columns:int, # of the logits
 )->tuple: # target numbers (an int, or a list), and the function `logits -> (B,)` or `(B, targets)`
     "What to compute from the logits; raises `ValueError` for unknown targets and outputs that need several classes where there is one."
+    get_output(output, rival)                                           # refuses the rival as it was given
     value = get_output(output, None if rival is None else find(rival, "rival"))
     if columns == 1 and output != "logit" and not callable(output): raise ValueError(f"output: got {output!r}; this model returns one number, whose only output is 'logit', the number itself")
     several = hasattr(target, "__iter__") and not isinstance(target, str)
@@ -199,6 +202,17 @@ def check_count(
 )->None:
     "Raises `ValueError` if there are not that many, or none is asked for."
     if not 1 <= n <= available: raise ValueError(f"players: got {n}; there are {available} {plural(what)}, so it must be from 1 to {available}")
+
+def check_choice(
+    names:list, # of everything that can play
+    players, choose, # as the user gave them
+    what:str, # what the players are, for messages
+)->None:
+    "Raises `TypeError` or `ValueError` for players that are not there and ways to choose that are unknown."
+    if choose not in ("strongest", "random"): raise ValueError(f"choose: got {choose!r}; it must be 'strongest' or 'random'")
+    if isinstance(players, bool): raise TypeError(f"players: got {players}; it must be None, an int, a list of {plural(what)}, or a list of {what} indices")
+    if isinstance(players, Integral): check_count(players, len(names), what)
+    else: select_players(names, players, what)
 
 # %% ../nbs/14_games.ipynb #412fcceb
 def strongest_players(
@@ -240,13 +254,11 @@ def network_game(
     **about, # further fields of `Game`
 )->Game: # with the chosen players; its `meta["indices"]` says which they are
     "The game of a network, its players chosen; all others join the background."
-    if choose not in ("strongest", "random"): raise ValueError(f"choose: got {choose!r}; it must be 'strongest' or 'random'")
-    if isinstance(players, bool): raise TypeError(f"players: got {players}; it must be None, an int, a list of {plural(what)}, or a list of {what} indices")
+    check_choice(names, players, choose, what)
     def game_of(chosen):
         own = replace(masked, regions=keep_regions(masked.regions.cpu(), chosen).to(masked.x.device))
         return Game(own.outputs, [names[i] for i in chosen], **{**about, "meta": {**about["meta"], "indices": chosen}}, device=masked.x.device, masked=own)
     if not isinstance(players, Integral): return checked(game_of(select_players(names, players, what)), z)
-    check_count(players, len(names), what)
     if choose == "random": return checked(game_of(random_players(eligible(), int(players), seed, f"eligible {plural(what)}")), z)
     return checked(game_of(strongest_players(game_of(list(range(len(names)))), int(players))), z)
 
@@ -345,6 +357,7 @@ def text_game(
     Raises `TypeError` or `ValueError` for arguments that cannot be used, before anything but the text itself has run."""
     if not isinstance(text, str): raise TypeError(f"text: got a {type(text).__name__}; it must be a string")
     if not getattr(tokenizer, "is_fast", False): raise TypeError(f"tokenizer: got {type(tokenizer).__name__}; it must be a fast tokenizer, which knows the characters of each token")
+    if not hasattr(model, "config") or not hasattr(model, "get_input_embeddings"): raise TypeError(f"model: got {repr(model) if isinstance(model, str) else f'a {type(model).__name__}'}; it must be a causal language model or a sequence classifier of transformers")
     prompt, start = chat_prompt(tokenizer, text, chat)
     tokens = tokenizer(prompt, return_offsets_mapping=True, add_special_tokens=chat is False)
     available = players_of(text, [(a - start, b - start) for a, b in tokens["offset_mapping"]])
@@ -405,6 +418,7 @@ def image_game(
 )->Game:
     "The output of an image classifier as a game of the image's patches. Raises `TypeError` or `ValueError` for arguments that cannot be used."
     if not isinstance(image, Tensor) or not image.is_floating_point() or image.ndim != 3: raise ValueError(f"image: got {_what(image)}; it must be a float tensor (C, H, W)")
+    if not image.isfinite().all(): raise ValueError(f"image: got {(~image.isfinite()).sum().item()} numbers that are NaN or infinite; all must be finite")
     names, labels = regions_of(*image.shape[1:], grid, border, regions)
     device, dtype = place_of(model)
     x = image.detach().to(device, dtype, copy=True)
@@ -414,6 +428,20 @@ def image_game(
                            dict(baseline=baseline_name(baseline)), "patch", 64 if device.type == "cpu" else 512)
 
 # %% ../nbs/14_games.ipynb #f0c8ea8a
+def check_request(
+    model, # any
+    z:Tensor, # logits of the sample `(1, classes)`
+    names:list, # of the regions
+    players, target, output, rival, choose, # as the user gave them
+    what:str, # what the players are, for messages
+)->tuple: # names of the classes, function `(target, name) -> class number`, target numbers, function of the logits
+    "What is asked of a classifier; raises `TypeError` or `ValueError` for what it cannot be asked."
+    if len(z) != 1: raise ValueError(f"model: its output on one sample is {tuple(z.shape)}; it must be (1, classes)")
+    check_choice(names, players, choose, what)
+    labels = class_names(model, z.shape[1])
+    find = lambda t, name: class_target(t, z, labels, name)
+    return labels, find, *question(target, output, rival, find, z.shape[1])
+
 def classifier_game(
     masked:Masked, # without its `value` yet
     z:Tensor, # logits of the sample `(1, classes)`
@@ -425,9 +453,7 @@ def classifier_game(
     eligible=None, # function of nothing: list of bool, who may be drawn at random; the foreground for None
 )->Game:
     "What image, feature and table games have in common: target, output, players."
-    labels = class_names(masked.model, z.shape[1])
-    find = lambda t, name: class_target(t, z, labels, name)
-    goal, value = question(target, output, rival, find, z.shape[1])
+    labels, find, goal, value = check_request(masked.model, z, names, players, target, output, rival, choose, what)
     say = lambda g: labels[g] if labels else g
     meta = dict(target=[say(g) for g in goal] if isinstance(goal, list) else say(goal), classes=goal, output=output_name(output), model=model_name(masked.model), **meta)
     if rival is not None: meta["rival"] = say(find(rival, "rival"))
@@ -592,10 +618,12 @@ def feature_game(
         words = players_of(text, tokenizer(text, return_offsets_mapping=True)["offset_mapping"])
         names, labels = [w.name for w in words], region_map(words, len(x))
     if x.ndim == 2: labels = labels[:, None]
+    what = "word" if text else ("unit", "token", "patch")[x.ndim - 1]
+    check_request(model, z, names, players, target, output, rival, choose, what)      # before the passes of `layer_reader`
     fill = feature_baseline(model, layer, x, baseline, data, tokenizer)
     masked = Masked(model, x, labels.to(x.device), fill, layer_reader(model, layer, inputs, x, fill), None, dict(inputs=inputs))
     about = dict(baseline=baseline_name(baseline), layer=layer) | ({"text": text} if text else {})
-    game = classifier_game(masked, z, names, players, target, output, rival, choose, seed, about, "word" if text else ("unit", "token", "patch")[x.ndim - 1],
+    game = classifier_game(masked, z, names, players, target, output, rival, choose, seed, about, what,
                            64 if device.type == "cpu" else 512, (lambda: [not is_stop_word(w) for w in names]) if text else None)
     if text:
         number = {k: i for i, k in enumerate(game.meta["indices"])}
@@ -651,7 +679,7 @@ def tabular_game(
     "A predictor's output as a game of a row's columns. Raises `TypeError` or `ValueError` for arguments that cannot be used."
     x, found = table_rows(row, "row")
     x = x.squeeze(0) if x.ndim == 2 else x
-    if x.ndim != 1 or not x.isfinite().all(): raise ValueError(f"row: got shape {tuple(x.shape)}; it must be (columns,), all finite")
+    if x.ndim != 1 or not x.isfinite().all(): raise ValueError(f"row: got {f'shape {tuple(x.shape)}' if x.ndim != 1 else x.tolist()}; it must be (columns,), all finite")
     names = list(columns or found or [f"x{i}" for i in range(len(x))])
     if len(names) != len(x) or len(set(names)) != len(x): raise ValueError(f"columns: got {len(set(names))} different names; the row has {len(x)} columns")
     fill, order = (baseline, None) if isinstance(baseline, Baseline) else table_rows(baseline, "baseline")
@@ -662,8 +690,8 @@ def tabular_game(
     x = x.to(device, dtype)
     fill = given_baseline(fill, [tuple(x.shape), *([(len(fill), *x.shape)] if getattr(fill, "ndim", 1) == 2 and len(fill) else [])], x, model_name(predict))
     read, default = predictor(predict, names)
-    with borrowed(predict) if isinstance(predict, torch.nn.Module) else nullcontext(), readable("row", x): z = read(predict, x[None].clone())
     players_names, labels = column_regions(names, groups)
+    with borrowed(predict) if isinstance(predict, torch.nn.Module) else nullcontext(), readable("row", x): z = read(predict, x[None].clone())
     masked = Masked(predict, x, labels.to(device), fill, read, None)
     about = dict(baseline=baseline_name(baseline), references=len(fill) if fill.ndim == 2 else 1)
     return classifier_game(masked, z, players_names, players, target, output or (default if z.shape[1] > 1 else "logit"), rival, choose, seed, about, "column", max(1, 4096 // about["references"]))

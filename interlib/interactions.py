@@ -44,13 +44,15 @@ class Interactions:
     meta:dict=field(default_factory=dict) # where they come from; anything JSON can hold
 
     def __post_init__(self):
+        for name in ("and_", "or_"):
+            if not isinstance(getattr(self, name), Tensor): raise TypeError(f"{name}: got a {type(getattr(self, name)).__name__}; it must be a torch.Tensor (2**n,)")
         if self.and_.shape != self.or_.shape or self.and_.ndim != 1: raise ValueError(f"and_, or_: got the shapes {tuple(self.and_.shape)} and {tuple(self.or_.shape)}; both must be (2**n,)")
         for name in ("and_", "or_"):
             if getattr(self, name).is_complex(): raise TypeError(f"{name}: got {getattr(self, name).dtype}; effects are real numbers")
             if not getattr(self, name).isfinite().all(): raise ValueError(f"{name}: has NaN or infinity; all effects must be finite")
         if self.or_[0] != 0: raise ValueError(f"or_: its entry 0 is {self.or_[0].item()}; the empty set has no OR effect, it must be 0")
         self.and_, self.or_ = self.and_.double(), self.or_.double()
-        self.n = n_players(self.and_)
+        self.n = n_players(self.and_, "and_")
         self.players = check_players(self.players, self.n)
 
 # %% ../nbs/04_interactions.ipynb #24ae90ff
@@ -58,7 +60,8 @@ def check_players(
     players, # names or None
     n:int, # how many there must be
 )->list: # `n` names; the numbers from 0 if none were given
-    "The names of `n` players; raises `ValueError` if there are more or fewer."
+    "The names of `n` players; raises `ValueError` if there are more or fewer, `TypeError` for a single string. Names may be alike, as words of a sentence are."
+    if isinstance(players, str) or not hasattr(players if players is not None else [], "__iter__"): raise TypeError(f"players: got {players!r}; it must be a list of {n} names")
     players = list(range(n)) if players is None else list(players)
     if len(players) != n: raise ValueError(f"players: got {len(players)} names; the table has {n} players")
     return players
@@ -72,6 +75,7 @@ def predict(
     "The logical model `h(S)`; Eq. 3 of paper 002."
     h = and_inverse(self.and_) + or_inverse(self.or_)
     if masks is None: return h
+    if not isinstance(masks, Tensor): raise TypeError(f"masks: got a {type(masks).__name__}; it must be a bool torch.Tensor (B, {self.n})")
     if masks.dtype != torch.bool or masks.ndim != 2 or masks.shape[1] != self.n: raise ValueError(f"masks: got {masks.dtype} of shape {tuple(masks.shape)}; it must be bool of shape (B, {self.n})")
     return h[(masks.long() << torch.arange(self.n, device=masks.device)).sum(1)]
 
@@ -82,7 +86,9 @@ def matching_error(
     v:Tensor, # value table `(2**n,)`
 )->Tensor: # float64 `(2**n,)`
     "`|h(S) - v(S)|` for every coalition; Fig. 13 of paper 002."
+    if not isinstance(v, Tensor): raise TypeError(f"v: got a {type(v).__name__}; it must be a torch.Tensor {tuple(self.and_.shape)} for {self.n} players")
     if v.shape != self.and_.shape: raise ValueError(f"v: got shape {tuple(v.shape)}; it must be {tuple(self.and_.shape)} for {self.n} players")
+    if not v.isfinite().all(): raise ValueError(f"v: its entry {(~v.isfinite()).nonzero()[0].item()} is {v[~v.isfinite()][0].item()}; all outputs must be finite")
     return (self.predict() - v.to(self.and_)).abs()
 
 # %% ../nbs/04_interactions.ipynb #3bb1e601
@@ -111,7 +117,7 @@ def primitives(
     "The salient interactions as a DataFrame like `to_frame`; thresholds as in paper 002, Section 4."
     if k is not None and tau is not None: raise ValueError(f"k, tau: got k={k} and tau={tau}; give one of the two")
     if k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 0): raise ValueError(f"k: got {k!r}; it must be an int of 0 or more")
-    if tau is not None and not tau >= 0: raise ValueError(f"tau: got {tau}; it must be 0 or more")
+    if tau is not None and (isinstance(tau, str) or not tau >= 0): raise ValueError(f"tau: got {tau!r}; it must be a number of 0 or more")
     if k is not None: return self.to_frame().head(k)
     if tau is None: tau = 0.05 * max(self.and_[1:].abs().max().item(), self.or_[1:].abs().max().item())
     strong = lambda effects: torch.where(effects.abs() > tau, effects, 0)
@@ -126,6 +132,7 @@ def matching_curve(
 )->Tensor: # float64 `(k + 1,)`
     "Mean `|h_k(S) - v(S)|` over all coalitions, where `h_k` has the constant and the `k` strongest interactions, `k = 0, 1, ...`."
     self.matching_error(v)
+    if not isinstance(most, int) or isinstance(most, bool) or most < 0: raise ValueError(f"most: got {most!r}; it must be an int of 0 or more")
     coalitions, error = torch.arange(len(v), device=v.device), self.and_[0] - v.to(self.and_)
     curve = [error.abs().mean()]
     for kind, group, effect in self.to_frame().head(most)[["kind", "members", "effect"]].itertuples(index=False):
@@ -144,6 +151,7 @@ def how_many(
 ): # the number of interactions, or None if `most` are not enough
     "The fewest strongest interactions whose mean matching error is at most `within * (max v - min v)`."
     if not within >= 0: raise ValueError(f"within: got {within}; it must be 0 or more")
+    self.matching_error(v)
     v = v.to(self.and_)
     good = self.matching_curve(v, most) <= within * (v.max() - v.min())
     return int(good.nonzero()[0]) if good.any() else None

@@ -104,6 +104,7 @@ def column_regions(
 )->tuple: # names of the regions, and the region map, int64 `(columns,)`
     "Columns, or groups of them, as regions; raises `ValueError` for unknown columns, empty groups or overlaps."
     if groups is None: return list(columns), torch.arange(len(columns))
+    if not isinstance(groups, dict) or not groups: raise TypeError(f"groups: got {groups!r}; it must be a dict of at least one, name of a player -> list of columns")
     regions = torch.full((len(columns),), -1)
     for i, (name, members) in enumerate(groups.items()):
         if isinstance(members, str) or not hasattr(members, "__iter__") or not len(members): raise ValueError(f"groups: got {members!r} for {name!r}; it must be a list of columns")

@@ -380,6 +380,7 @@ def bert_tiny(
 ): # `BertForSequenceClassification` in evaluation mode
     "BERT with 2 layers, 2 heads and width 128, untrained (Turc et al. 2019)."
     from transformers import BertConfig, BertForSequenceClassification
+    if not isinstance(vocab, int) and not hasattr(vocab, "pad_token_id"): raise TypeError(f"vocab: got {vocab!r}; it must be a tokenizer, or the size of its vocabulary")
     n, pad = (vocab, 0) if isinstance(vocab, int) else (len(vocab), vocab.pad_token_id)
     check_count("vocab", n)
     check_count("classes", classes, low=2)
@@ -400,6 +401,7 @@ def fingerprint(
     model, # a torch module
 )->str: # sha256 as 64 hexadecimal digits
     "A name for what a model computes; `ValueError` if its weights are not loaded."
+    if not isinstance(model, nn.Module): raise TypeError(f"model: got a {type(model).__name__}; it must be a torch module")
     digest = hashlib.sha256(about(model).encode())
     for name, t in (*model.named_parameters(), *model.named_buffers()):
         if t.is_meta: raise ValueError(f"model: {name} is on the meta device, so it has no numbers; load the weights first")
@@ -433,6 +435,8 @@ def transplant(
     freeze:bool=False, # let training leave them as they are
 ): # the model
     "Copies the donor's low layers, running means of the normalisations included (paper 003, Appendix F.5). Raises `ValueError` before any change if the donor does not fit."
+    for name, m in (("model", model), ("donor", donor)):
+        if not isinstance(m, nn.Module): raise TypeError(f"{name}: got a {type(m).__name__}; it must be a torch module")
     names, own, others = low_layers(model, layers), model.state_dict(), donor.state_dict()
     for name in names:
         if name not in others: raise ValueError(f"donor: it has no {name!r}; its low layers must be those of the model")

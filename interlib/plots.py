@@ -47,7 +47,7 @@ def _numbers(
 )->np.ndarray: # float64, one dimension
     "The numbers to draw; raises `TypeError` or `ValueError` on anything else."
     try: x = np.asarray(x.detach().cpu().double() if isinstance(x, Tensor) else x, dtype=float)
-    except (TypeError, ValueError) as e: raise TypeError(f"{name}: got {x!r}; it must hold numbers") from e
+    except (TypeError, ValueError) as e: raise TypeError(f"{name}: got {textwrap.shorten(repr(x), 80, placeholder=' …')}; it must hold numbers") from e
     x = x.ravel() if flat else x
     if x.ndim != 1 or not x.size: raise ValueError(f"{name}: got shape {x.shape}; it must have one dimension and at least one number")
     bad = np.isinf(x) if missing else ~np.isfinite(x)

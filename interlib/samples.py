@@ -15,8 +15,9 @@ from tqdm.auto import tqdm
 from .confusing import average_order, offsetting, order_strength
 from .decomposition import decompose
 from .evaluation import evaluate
-from .games import feature_game, layer_of
+from .games import feature_game, layer_of, place_of
 from .masking import is_stop_word, players_of, random_players
+from .values import get_output
 
 # %% ../nbs/20_samples.ipynb #bc8b8410
 def content_words(
@@ -36,6 +37,7 @@ def draw_players(
     seed:int=0,
 )->list: # of lists of numbers, one a sample
     "So many patches or content words of every sample, drawn at random; a sample's draw depends on its place and the seed, not on a network. Raises `ValueError` naming a sample with too few."
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1: raise ValueError(f"n: got {n!r}; it must be an int of at least 1")
     drawn = []
     for i, x in enumerate(inputs):
         eligible = content_words(x, tokenizer) if isinstance(x, str) else [True] * grid**2
@@ -62,8 +64,10 @@ def explain_samples(
     """The sparsest AND-OR interactions of many samples among the features after one layer, tables decomposed in one batch (paper 003, Appendix F.2).
 
     Raises `TypeError` or `ValueError` for arguments that cannot be used, before any table is computed."""
+    place_of(model)
     layer_of(model, layer)
     decompose(torch.zeros(2), noise)
+    get_output(output)
     if len(inputs) != len(targets) or not len(inputs): raise ValueError(f"targets: got {len(targets)} for {len(inputs)} inputs; it must be one class a sample, of at least one")
     chosen = draw_players(inputs, players, grid, tokenizer, seed) if isinstance(players, int) else players
     if len(chosen) != len(inputs): raise ValueError(f"players: got {len(chosen)} lists for {len(inputs)} inputs; it must be one a sample")
@@ -82,6 +86,9 @@ def sample_frame(
 ): # DataFrame
     "Tidy: the columns given, sample, order, sign (1 or -1), strength; and for the sample average_order, offsetting, total (summed strength), output (the model's on the whole sample)."
     import pandas as pd
+    if not isinstance(xs, (list, tuple)): raise TypeError(f"xs: got {type(xs).__name__}; it must be a list of Interactions, one a sample")
+    for k, c in columns.items():
+        if hasattr(c, "__len__") and not isinstance(c, str) and len(c) != len(xs): raise ValueError(f"{k}: got {len(c)} values for {len(xs)} samples; it must be one value for all, or one a sample")
     strengths, off = order_strength(xs), offsetting(xs).query("order == 'all'")
     whole = pd.DataFrame(dict(sample=range(len(xs)), average_order=average_order(xs), offsetting=off.offsetting.values, total=off[["positive", "negative"]].sum(axis=1).values,
                               output=[(x.and_.sum() + x.or_.sum()).item() for x in xs])).assign(**{k: c.tolist() if isinstance(c, Tensor) else c for k, c in columns.items()})
@@ -111,6 +118,7 @@ def across_epochs(
 ): # DataFrame
     "`study` at several epochs: the columns epoch, gap (test loss less training loss) and overfitting (is it in that phase?), then those of `study`."
     import pandas as pd
+    if not hasattr(training, "test_sample_losses"): raise TypeError(f"training: got a {type(training).__name__}; it must be a Training with a folder, as train(folder=...) returns")
     gap, turn = training.test_sample_losses.double().mean(1) - training.sample_losses.double().mean(1), training.overfitting_from()
     frames = [study(training.load(model, e), inputs, targets, layer, **how).assign(epoch=e, gap=gap[e].item(), overfitting=e >= turn) for e in epochs]
     frame = pd.concat(frames, ignore_index=True)

@@ -441,6 +441,7 @@ def estimated_conditions(
 
     Condition 2: interval of the smallest step `ubar(m+1) - ubar(m)`, in the unit of the output. Condition 3: interval of `p_ref`. As sure as the intervals of the frame are."""
     import pandas as pd
+    if not {"order", "low", "high"} <= set(getattr(frame, "columns", ())): raise TypeError(f"frame: got a {type(frame).__name__}; it must be the DataFrame of estimate_mean_outputs")
     low, high, m = frame.low.to_numpy(), frame.high.to_numpy(), frame.order.to_numpy()[2:]
     least, most = (low[1:] - high[:-1]).min(), (high[1:] - low[:-1]).min()
     def p_ref(u, first):
@@ -529,6 +530,7 @@ def axioms(
 ):
     "The seven axioms of the Harsanyi interaction (Appendix B of paper 003) tried on a game as a DataFrame: axiom, says, error (largest deviation over the largest |output| of v; 0 up to rounding if it holds). Raises `TypeError` or `ValueError` for anything but one table."
     import pandas as pd
+    if not callable(effects): raise TypeError(f"effects: got {effects!r}; it must be a function from tables to effects, such as and_transform")
     v = _table(v)
     size, g = v.abs().max().item() or 1., torch.Generator().manual_seed(seed)
     rows = [(name.replace("_", " "), f.__doc__, torch.as_tensor(f(v, effects, g)).abs().max().item() / size) for name, f in AXIOMS.items()]

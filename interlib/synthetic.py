@@ -16,11 +16,13 @@ from .transforms import and_inverse, or_inverse
 def effects_table(
     n:int, # number of players
     terms:dict, # effect by group of players, e.g. `{(0, 2): 1.5}`
+    name:str="terms", # the argument they came in, for the message
 )->Tensor: # float64 `(2**n,)`
     "A table of interactions that is zero off the given groups; raises `ValueError` for a group with other players."
     table = torch.zeros(2**check_n(n), dtype=torch.float64)
     for group, effect in terms.items():
-        if not set(group) <= set(range(n)): raise ValueError(f"terms: got the group {group}; its members must be from 0 to {n - 1}")
+        if not isinstance(group, (tuple, frozenset)): raise TypeError(f"{name}: got the group {group!r}; it must be a tuple of players from 0 to {n - 1}, such as (0,)")
+        if not set(group) <= set(range(n)): raise ValueError(f"{name}: got the group {group}; its members must be from 0 to {n - 1}")
         table[coalition(group)] += effect
     return table
 
@@ -32,7 +34,7 @@ def and_or_game(
     constant:float=0., # v(empty)
 )->Tensor: # value table, float64 `(2**n,)`
     "The value table with exactly these interactions; Eq. 3 of paper 002."
-    return constant + and_inverse(effects_table(n, ands)) + or_inverse(effects_table(n, ors))
+    return constant + and_inverse(effects_table(n, ands, "ands")) + or_inverse(effects_table(n, ors, "ors"))
 
 # %% ../nbs/03_synthetic.ipynb #b3930f71
 def planted(

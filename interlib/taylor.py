@@ -101,6 +101,7 @@ def _point(
     b, # its baseline, `(n,)`; zeros if None
 )->tuple: # float64 copies of both
     "Input and baseline in float64; refuses other shapes, NaN and infinity."
+    if isinstance(x, str) or x is None: raise TypeError(f"x: got {x!r}; it must be numbers of shape (n,)")
     x = torch.as_tensor(x, dtype=torch.float64).detach()
     b = torch.zeros_like(x) if b is None else torch.as_tensor(b, dtype=torch.float64).detach()
     if x.ndim != 1 or not len(x): raise ValueError(f"x: got shape {tuple(x.shape)}; it must be one input of shape (n,)")
@@ -147,6 +148,7 @@ def taylor(
 
     It is a truncated series: ask `taylor_error` how good it is. Raises `ValueError` for more than 6 variables, a degree outside 1 to 12, or an `f` that does not give one number."""
     if isinstance(f, Polynomial): return expand(f, x, b)
+    if not callable(f): raise TypeError(f"f: got {f!r}; it must be a Polynomial or a torch function (..., n) -> (...)")
     x, b = _point(x, b)
     if isinstance(degree, bool) or not isinstance(degree, int) or not 1 <= degree <= 12: raise ValueError(f"degree: got {degree!r}; it must be an int from 1 to 12")
     _few(x, comb(len(x) + degree, degree))

@@ -98,13 +98,15 @@ class Neuron:
     c:float=0. # bias
     activation:Callable=torch.tanh # sigma, a torch function
 
-    def __post_init__(self): self.w = torch.as_tensor(self.w, dtype=torch.float64)
+    def __post_init__(self):
+        self.w = torch.as_tensor(self.w, dtype=torch.float64)
+        if self.w.ndim != 1 or not len(self.w): raise ValueError(f"w: got shape {tuple(self.w.shape)}; it must be (n,), one weight or more")
     def __call__(self, x): return self.activation(x @ self.w.to(x) + self.c)
     def parts(self, x, b=None): return self.w * torch.sub(*_point(x, b))               # u
 
-def _neuron(f):
+def _neuron(f, name="f"):
     "Refuses what is no `Neuron`."
-    if not isinstance(f, Neuron): raise TypeError(f"f: got {type(f).__name__}; the rules of LRP, DeepLIFT RevealCancel and Deep Taylor are for a Neuron")
+    if not isinstance(f, Neuron): raise TypeError(f"{name}: got {type(f).__name__}; the rules of LRP, DeepLIFT RevealCancel and Deep Taylor are for a Neuron")
     return f
 
 def _from_zero(f, x, b):
@@ -231,9 +233,9 @@ METHODS = {
     "Deep Taylor, w^2": Method(14, _w_w2, w2_rule, True, True)}
 
 # %% ../nbs/09_taylor_methods.ipynb #2578238d
-def _method(name):
+def _method(name, argument="name"):
     "Looks it up; refuses unknown names with the list."
-    if name not in METHODS: raise ValueError(f"name: got {name!r}; it must be one of {', '.join(map(repr, METHODS))}")
+    if name not in METHODS: raise ValueError(f"{argument}: got {name!r}; it must be one of {', '.join(map(repr, METHODS))}")
     return METHODS[name]
 
 def _only(name, options):
@@ -251,9 +253,9 @@ def weighted_sum(
     if isinstance(T, (list, tuple)): return torch.stack([weighted_sum(t, weights, neuron, **options) for t in T]).mean(0)
     w = weights
     if not callable(weights):
+        w = _method(weights, "weights").weights
         _only(weights, options)
-        w = _method(weights).weights
-        if _method(weights).neuron: options["neuron"] = _neuron(neuron)
+        if _method(weights).neuron: options["neuron"] = _neuron(neuron, "neuron")
     table = w(T, **options)
     if table.shape != T.exponents.shape: raise ValueError(f"weights: gave shape {tuple(table.shape)}; it must be {tuple(T.exponents.shape)}, a row for each term and a column for each variable")
     return table.to(T.effects).T @ T.effects
@@ -361,6 +363,7 @@ def side_by_side(
     T, is_neuron = [taylor(f, x, row, degree) for row in bs], isinstance(f, Neuron)
     if names is None: names = [k for k, m in METHODS.items() if set(m.options) - {"eps", "alpha", "beta"} <= set(options) and (is_neuron or not (m.neuron or k in ("Deep SHAP", "DeepLIFT rescale"))) and not (m.zero and bs.any()) and (not m.several or len(bs) > 1)]
     rows = []
+    for name in names: _method(name, "names")
     for name in names:
         o = {k: options[k] for k in _method(name).options if k in options}
         for how, a in (("weighted sum", weighted_sum(T, name, f if METHODS[name].neuron else None, **o)), ("definition", by_definition(name, f, x, bs, **o)), ("captum", by_captum(name, f, x, bs, **o))):

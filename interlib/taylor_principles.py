@@ -44,6 +44,7 @@ def principles(
 ):
     "The three principles on all terms up to a degree, as a DataFrame by principle: holds, worst (violation), term (the first that breaks it, exponents)."
     import pandas as pd
+    if not callable(weights): raise TypeError(f"weights: got {weights!r}; it must be a function weights(T, **options), such as METHODS['occlusion'].weights")
     every = torch.tensor(sorted((k for k in product(range(degree + 1), repeat=n) if 0 < sum(k) <= degree), key=sum))
     x = torch.tensor([1.5, -.8, .6, -1.1, .4, -.3], dtype=torch.float64)[:n] if x is None else x
     T = Taylor(every, torch.ones(len(every), dtype=torch.float64), *_point(x, None))
@@ -189,6 +190,7 @@ def principle_table(
 ):
     "Which of the fourteen methods keeps which principle (by its weights) and axiom (on random functions): a DataFrame of bools, by number and method."
     import pandas as pd
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1: raise ValueError(f"seeds: got {seeds!r}; it must be an int of 1 or more")
     rows, neuron = {}, Neuron(torch.ones(4))
     for row in [k for k in METHODS if k not in ("Grad-CAM", "LRP-epsilon")] + list(_VARIANTS):
         method, run, options = _row(row, 4)

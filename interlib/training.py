@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
 from .files import atomic_path, load_tensors, save_tensors
-from .data import DataSplit, cache_dir, digits, movie_reviews, one_against_rest
+from .data import DataSplit, cache_dir, digits, movie_reviews, one_against_rest, what_of
 from .models import check_count, fingerprint, load_encoder, resnet, seeded, vgg
 
 # %% ../nbs/17_training.ipynb #16e33c4e
@@ -294,6 +294,7 @@ def check_training(
 )->None:
     "Refuses arguments of `train` that cannot work, naming them."
     if not isinstance(split, DataSplit): raise TypeError(f"split: got {type(split).__name__}; it must be a DataSplit, such as digits()")
+    if not isinstance(model, torch.nn.Module): raise TypeError(f"model: got a {type(model).__name__}; it must be a torch module, such as resnet() makes")
     if not any(p.requires_grad for p in model.parameters()): raise ValueError("model: has no parameters that can be trained (none has requires_grad)")
     if optimizer not in OPTIMIZERS: raise ValueError(f"optimizer: got {optimizer!r}; it must be one of {', '.join(map(repr, OPTIMIZERS))}")
     check_count("epochs", epochs)
@@ -312,7 +313,10 @@ def check_outputs(
 )->None:
     "`ValueError` if the model does not give one number for each class."
     model.eval()
-    with torch.no_grad(): shape = tuple(logits(model, x[torch.tensor([0, 0])]).shape)
+    try:
+        with torch.no_grad(): shape = tuple(logits(model, x[torch.tensor([0, 0])]).shape)
+    except torch.OutOfMemoryError: raise
+    except (RuntimeError, ValueError, IndexError) as e: raise ValueError(f"model: does not take the samples of split ({str(e).splitlines()[0]}); it must be made for {what_of(x) if isinstance(x, Tensor) else 'texts'}") from e
     if shape != (2, classes): raise ValueError(f"model: gives outputs of shape {shape} for 2 samples; they must be (2, {classes}), as split has {classes} classes")
 
 # %% ../nbs/17_training.ipynb #11681062

@@ -16,9 +16,12 @@ from .coalitions import n_players, orders
 def butterfly(
     v:Tensor, # table `(..., 2**n)`
     step, # `step(lo, hi)` changes the two halves in place
+    name:str="v", # the argument it came in, for the message
 )->Tensor: # new table, same shape, dtype and device
     "Applies `step` to the halves without and with player `i`, for each player in turn; differentiable."
-    n, v = n_players(v), v.clone()
+    n = n_players(v, name)
+    if v.dtype == torch.bool: raise TypeError(f"{name}: got dtype {v.dtype}; it must be numbers")
+    v = v.clone()
     for i in range(n):
         halves = v.unflatten(-1, (-1, 2, 1 << i))
         step(halves[..., 0, :], halves[..., 1, :])
@@ -36,7 +39,7 @@ def and_inverse(
     I:Tensor, # AND interactions `(..., 2**n)`
 )->Tensor: # value table, same shape
     "`v(S) = sum_{T in S} I(T)`, the inverse of `and_transform`."
-    return butterfly(I, lambda lo, hi: hi.add_(lo))
+    return butterfly(I, lambda lo, hi: hi.add_(lo), "I")
 
 # %% ../nbs/02_transforms.ipynb #f09df92c
 def or_transform(
@@ -51,7 +54,7 @@ def or_inverse(
     I:Tensor, # OR interactions `(..., 2**n)`, entry 0 the constant
 )->Tensor: # value table, same shape
     "`v(S) = I(empty) + sum of I(T) over the T that meet S`, the inverse of `or_transform`."
-    n_players(I)
+    n_players(I, "I")
     return and_inverse(torch.cat([I.sum(-1, keepdim=True), -I[..., 1:]], -1)).flip(-1)
 
 # %% ../nbs/02_transforms.ipynb #7e39a438
@@ -74,8 +77,9 @@ def per_player(
     x, # `Interactions`, or a table of AND effects `(..., 2**n)`
 )->Tensor: # `(..., n)`
     "`sum of weight(|T|) I(T) over the T that contain i`, for every player `i`."
+    if not isinstance(x, Tensor) and not hasattr(x, "and_"): raise TypeError(f"x: got a {type(x).__name__}; it must be Interactions, or a torch.Tensor of AND effects (..., 2**n)")
     I = x if isinstance(x, Tensor) else x.and_ + x.or_
-    n = n_players(I)
+    n = n_players(I, "x")
     share = I * weight(orders(n).to(I)).to(I)
     return torch.stack([share.unflatten(-1, (-1, 2, 1 << i))[..., 1, :].sum((-1, -2)) for i in range(n)], -1)
 
@@ -98,12 +102,12 @@ def banzhaf_interactions(
     I:Tensor, # AND effects `(..., 2**n)`
 )->Tensor: # index of every coalition, same shape
     "`sum of I(T) / 2^(|T|-|S|) over the T that contain S`; Grabisch and Roubens (1999)."
-    return butterfly(I, lambda lo, hi: lo.add_(hi, alpha=0.5))
+    return butterfly(I, lambda lo, hi: lo.add_(hi, alpha=0.5), "I")
 
 # %% ../nbs/02_transforms.ipynb #1001a01f
 def shapley_interactions(
     I:Tensor, # AND effects `(..., 2**n)`
 )->Tensor: # index of every coalition, same shape
     "`sum of I(T) / (|T|-|S|+1) over the T that contain S`; Grabisch and Roubens (1999)."
-    order = orders(n_players(I)).to(I)
+    order = orders(n_players(I, "I")).to(I)
     return sum(superset_sum(I * (order == k)) / (k - order).clamp(min=0).add(1) for k in order.unique())

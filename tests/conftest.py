@@ -6,8 +6,7 @@ import torch
 matplotlib.use("agg")
 
 
-@pytest.fixture(scope="session")
-def tiny_lm():
+def make_lm():
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
     t = Tokenizer(models.BPE())
@@ -18,3 +17,7 @@ def tiny_lm():
     model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=512)).eval()
     for p in model.parameters(): p.data.mul_(8)                          # random weights of the usual size make a model that ignores its input
     return model, tokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_lm(): return make_lm()

@@ -231,7 +231,7 @@ def test_allocation(seed, n):
     (lambda: il.taylor(torch.sum, [1., 2], degree=13), ValueError, "degree: got 13"),
     (lambda: il.taylor_fft(torch.sum, [1., 2], nodes=True), ValueError, "nodes: got True"),
     (lambda: il.weighted_sum(il.taylor(P1, X), "IG"), ValueError, "it must be one of"),
-    (lambda: il.weighted_sum(il.taylor(P1, X), "LRP-epsilon", P1), TypeError, "f: got Polynomial"),
+    (lambda: il.weighted_sum(il.taylor(P1, X), "LRP-epsilon", P1), TypeError, "neuron: got Polynomial"),
     (lambda: il.by_definition("LRP-epsilon", P2, ONES, BB), ValueError, "have zeros as baseline"),
     (lambda: il.by_definition("occlusion", P1, X, eps=1.), TypeError, "takes no such option"),
     (lambda: il.by_definition("occlusion, patches", P1, X, patches=[(0, 1), (1, 2)]), ValueError, "must be in exactly one patch"),
