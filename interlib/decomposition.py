@@ -119,7 +119,7 @@ def _partners(P, Q, alpha):
 
 # %% ../nbs/05_decomposition.ipynb #1e7b72b0
 def _newton(P, Q, miss, eq, alpha, work):
-    "One factorisation; gives the function from `target` to the directions `(dlam, dC, dP, dQ)` towards a vanishing `miss` and products `P * Q + target`."
+    "One factorisation; gives the function from `target` to the directions `[dlam, dC, *dP, *dQ]` towards a vanishing `miss` and products `P * Q + target`."
     B, E, delta, theta = _partners(P, Q, alpha)
     solve, Qs, dead = normal_solver(B, theta, eq, work), Q[0], P[0] == 0
     unit = torch.eye(eq.m).to(miss)[:, None, :, None].expand(-1, len(miss), -1, miss.shape[-1])
@@ -139,7 +139,7 @@ def _newton(P, Q, miss, eq, alpha, work):
         dQ = torch.stack([dw - dy, dw + dy, dw], 1).masked_fill(dead, 0)
         db = -theta * eq.boxes(lam) - slip
         db = torch.stack([db, -db], 1)
-        return lam, dC, [g - P[0] / Qs * dQ, db], [dQ, ((target[1] - Q[1] * db) / P[1].clamp(min=1e-300)).masked_fill(P[1] == 0, 0)]
+        return [lam, dC, g - P[0] / Qs * dQ, db, dQ, ((target[1] - Q[1] * db) / P[1].clamp(min=1e-300)).masked_fill(P[1] == 0, 0)]
     return direction
 
 # %% ../nbs/05_decomposition.ipynb #5d5780b5
@@ -148,8 +148,25 @@ def _longest(P, dP):
     return torch.stack([torch.where(d < 0, -p / d, torch.inf).flatten(1).amin(1) for p, d in zip(P, dP)]).amin(0).mul(0.9995).clamp(max=1)
 
 # %% ../nbs/05_decomposition.ipynb #123a73a6
-def _step(P, size, dP): return [p + size.view(-1, *[1] * (p.ndim - 1)) * d for p, d in zip(P, dP)]
+def _column(size, p): return size.view(-1, *[1] * (p.ndim - 1))
+def _step(P, size, dP): return [p + _column(size, p) * d for p, d in zip(P, dP)]
 def _dot(P, Q): return sum((p * q).flatten(1).sum(1) for p, q in zip(P, Q))
+
+# %% ../nbs/05_decomposition.ipynb #7d0be2f4
+def _centred(P, Q, goal, target, direction):
+    "The direction towards `target`, corrected up to three times for products far from `goal`, and its steps for numbers and partners."
+    step = direction(target)
+    primal, dual = _longest(P, step[2:4]), _longest(Q, step[4:])
+    for _ in range(3):
+        ahead = zip(_step(P, (primal + .3).clamp(max=1), step[2:4]), _step(Q, (dual + .3).clamp(max=1), step[4:]))
+        target = [t + (v.maximum(g / 10).minimum(10 * g) - v).maximum(-10 * g) for t, g, v in zip(target, goal, (p * q for p, q in ahead))]
+        new = direction(target)
+        further, wider = _longest(P, new[2:4]), _longest(Q, new[4:])
+        better = further + wider > primal + dual + .03
+        if not better.any(): break
+        step = [torch.where(_column(better, d), n, d) for n, d in zip(new, step)]
+        primal, dual = torch.where(better, further, primal), torch.where(better, wider, dual)
+    return step, primal, dual
 
 # %% ../nbs/05_decomposition.ipynb #926c1861
 def _start(u, widths, eq, alpha, work):
@@ -157,13 +174,16 @@ def _start(u, widths, eq, alpha, work):
     shape, live = (len(u), 3, *u.shape[1:2], 2, u.shape[-1]), eq.BOX.abs().mT @ eq.live > 0
     P = [eq.free.expand(shape).clone(), (widths[..., None] * live)[:, None].expand(-1, 2, -1, -1)]
     own = (1 - alpha) / eq.m
-    Q = [torch.tensor([alpha + own, alpha + own, own or 1.]).to(u).view(-1, 1, 1, 1).expand(shape), torch.full_like(P[1], .1)]
+    Q = [u.new_tensor([alpha + own, alpha + own, own or 1.]).view(-1, 1, 1, 1).expand(shape), torch.full_like(P[1], .1)]
     if alpha == 1: P[0][:, 2] = 0
-    _, C, dP, _ = _newton(P, [torch.ones_like(P[0]), Q[1]], eq.target(u), eq, alpha, work)([0 * t for t in P])
-    x = (dP[0][:, 0] - dP[0][:, 1]) * eq.free
+    _, C, dP, *_ = _newton(P, [torch.ones_like(P[0]), Q[1]], eq.target(u), eq, alpha, work)([0 * t for t in P])
+    x = (dP[:, 0] - dP[:, 1]) * eq.free
     away = x.abs().mean((1, 2, 3), keepdim=True) + 1e-3
     size = x.abs() + 2 * away
-    return [P[0] * torch.stack([x.relu() + away, (-x).relu() + away, size.amax(1, keepdim=True) - size + away], 1), P[1]], Q, C
+    P[0] = P[0] * torch.stack([x.relu() + away, (-x).relu() + away, size.amax(1, keepdim=True) - size + away], 1)
+    mu = (P[0] * Q[0]).flatten(1).sum(1) / (P[0] > 0).flatten(1).sum(1)
+    Q[1] = torch.where(P[1] > 0, _column(mu, P[1]) / P[1].clamp(min=1e-12), Q[1])
+    return P, Q, C
 
 # %% ../nbs/05_decomposition.ipynb #652a475a
 def _keep_best(best, todo, objective, x, C, bound, lam):
@@ -206,14 +226,14 @@ def interior_point(
         mu = _dot(P, Q) / count
         try:
             direction = _newton(P, Q, eq.target(u) - eq(x, box) - constants * eq.live, eq, alpha, [w[:len(todo)] for w in work])
-            _, _, dP, dQ = direction([-p * q for p, q in zip(P, Q)])
+            step = direction([-p * q for p, q in zip(P, Q)])
         except torch.linalg.LinAlgError: break
+        dP, dQ = step[2:4], step[4:]
         ahead = _dot(_step(P, _longest(P, dP), dP), _step(Q, _longest(Q, dQ), dQ)) / count
-        centre = _step([-p * q - dp * dq for p, q, dp, dq in zip(P, Q, dP, dQ)], (ahead / mu) ** 3 * mu, alive)
-        dlam, dC, dP, dQ = direction([t * a for t, a in zip(centre, alive)])
-        primal, dual = _longest(P, dP), _longest(Q, dQ)
-        P, Q = _step(P, primal, dP), _step(Q, dual, dQ)
-        (C,), (lam,) = _step([C], primal, [dC]), _step([lam], dual, [dlam])
+        goal = [_column(ahead**3 / mu**2, a) * a for a in alive]
+        centre = [(g - p * q - dp * dq) * a for g, p, q, dp, dq, a in zip(goal, P, Q, dP, dQ, alive)]
+        step, primal, dual = _centred(P, Q, goal, centre, direction)
+        P, Q, (C,), (lam,) = _step(P, primal, step[2:4]), _step(Q, dual, step[4:]), _step([C], primal, step[1:2]), _step([lam], dual, step[:1])
     return best["x"], best["C"], best["lam"], iterations
 
 # %% ../nbs/05_decomposition.ipynb #de9a166b
