@@ -77,6 +77,18 @@ def normal_matrix(
         M[:, k, 0], M[:, :, :, k, 0], M[:, k, 0, k, 0] = 0, 0, 1
     return M.flatten(1, 2).flatten(2)
 
+# %% ../nbs/05_decomposition.ipynb #91e4d2a6
+def _cholesky(M, width=256):
+    "Replaces the lower half of each matrix `(b, k, k)` by its Cholesky factor, by panels of columns; whether all succeeded."
+    for k in range(0, M.shape[-1], width):
+        panel, square = M[:, k:, k:k + width], M[:, k:k + width, k:k + width]
+        panel.baddbmm_(M[:, k:, :k], M[:, k:k + width, :k].mT, alpha=-1)
+        L, failed = torch.linalg.cholesky_ex(square)
+        if failed.any(): return False
+        square.copy_(L)
+        panel[:, width:] = torch.linalg.solve_triangular(L.mT, panel[:, width:], upper=True, left=False)
+    return True
+
 # %% ../nbs/05_decomposition.ipynb #83f0426c
 def normal_solver(
     B:Tensor, # weights of the effects `(b, m, m, 2, 2**n)`
@@ -85,12 +97,10 @@ def normal_solver(
     work:tuple=None, # memory to use, as in `normal_matrix`
 ):
     "A function that solves with the normal matrix for any number of right-hand sides `(k, b, rows, 2**n)`; raises `torch.linalg.LinAlgError` when no shift helps."
-    M = normal_matrix(B, theta, eq, work)
-    diagonal = M.diagonal(dim1=-2, dim2=-1)
     for shift in (1e-14, 1e-12, 1e-10, 1e-8):
-        diagonal *= 1 + shift
-        L, failed = torch.linalg.cholesky_ex(M)
-        if not failed.any(): break
+        L = normal_matrix(B, theta, eq, work)
+        L.diagonal(dim1=-2, dim2=-1).mul_(1 + shift)
+        if _cholesky(L): break
     else: raise torch.linalg.LinAlgError("the normal matrix is numerically singular")
     constant = B[..., 1, 0].sum(1)                                      # the weight of the constants
     shift = lambda lam: torch.nn.functional.pad(lam[..., :eq.m, :].sum(-1) * constant, (0, lam.shape[-2] - eq.m))[..., None]
@@ -256,7 +266,7 @@ def scaled(
 # %% ../nbs/05_decomposition.ipynb #9aa4d041
 solvers = {"ipm": scaled(interior_point), "highs": scaled(_highs_batch)} # name -> function of `u`, `tau`, `alpha` and `zeta`
 needs = { # name -> bytes for one sample by models, rows and players, and what to say when they are not there
-    "ipm": (lambda m, rows, n: (2 * rows**2 + m**2) * 8.7 * 4**n, "the interior point"),
+    "ipm": (lambda m, rows, n: (rows**2 + m**2) * 9 * 4**n, "the interior point"),
     "highs": (lambda m, rows, n: 600 * m * rows * 3**n, "HiGHS"),
 }
 
