@@ -169,12 +169,12 @@ def _centred(P, Q, goal, target, direction):
     primal, dual = _longest(P, step[2:4]), _longest(Q, step[4:])
     for _ in range(3):
         ahead = zip(_step(P, (primal + .3).clamp(max=1), step[2:4]), _step(Q, (dual + .3).clamp(max=1), step[4:]))
-        target = [t + (v.maximum(g / 10).minimum(10 * g) - v).maximum(-10 * g) for t, g, v in zip(target, goal, (p * q for p, q in ahead))]
-        new = direction(target)
+        nearer = [t + (v.maximum(g / 10).minimum(10 * g) - v).maximum(-10 * g) for t, g, v in zip(target, goal, (p * q for p, q in ahead))]
+        new = direction(nearer)
         further, wider = _longest(P, new[2:4]), _longest(Q, new[4:])
         better = further + wider > primal + dual + .03
         if not better.any(): break
-        step = [torch.where(_column(better, d), n, d) for n, d in zip(new, step)]
+        step, target = ([torch.where(_column(better, d), n, d) for n, d in zip(*pair)] for pair in ((new, step), (nearer, target)))
         primal, dual = torch.where(better, further, primal), torch.where(better, wider, dual)
     return step, primal, dual
 
