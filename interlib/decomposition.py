@@ -78,6 +78,18 @@ def normal_matrix(
         M[:, k, 0], M[:, :, :, k, 0], M[:, k, 0, k, 0] = 0, 0, 1
     return M.flatten(1, 2).flatten(2)
 
+# %% ../nbs/05_decomposition.ipynb #91e4d2a6
+def _cholesky(M, width=256):
+    "Replaces the lower half of each matrix `(b, k, k)` by its Cholesky factor, by panels of columns; whether all succeeded."
+    for k in range(0, M.shape[-1], width):
+        panel, square = M[:, k:, k:k + width], M[:, k:k + width, k:k + width]
+        panel.baddbmm_(M[:, k:, :k], M[:, k:k + width, :k].mT, alpha=-1)
+        L, failed = torch.linalg.cholesky_ex(square)
+        if failed.any(): return False
+        square.copy_(L)
+        panel[:, width:] = torch.linalg.solve_triangular(L.mT, panel[:, width:], upper=True, left=False)
+    return True
+
 # %% ../nbs/05_decomposition.ipynb #83f0426c
 def normal_solver(
     B:Tensor, # weights of the effects `(b, m, m, 2, 2**n)`
@@ -86,12 +98,10 @@ def normal_solver(
     work:tuple=None, # memory to use, as in `normal_matrix`
 ):
     "A function that solves with the normal matrix for any number of right-hand sides `(k, b, rows, 2**n)`; raises `torch.linalg.LinAlgError` when no shift helps."
-    M = normal_matrix(B, theta, eq, work)
-    diagonal = M.diagonal(dim1=-2, dim2=-1)
     for shift in (1e-14, 1e-12, 1e-10, 1e-8):
-        diagonal *= 1 + shift
-        L, failed = torch.linalg.cholesky_ex(M)
-        if not failed.any(): break
+        L = normal_matrix(B, theta, eq, work)
+        L.diagonal(dim1=-2, dim2=-1).mul_(1 + shift)
+        if _cholesky(L): break
     else: raise torch.linalg.LinAlgError("the normal matrix is numerically singular")
     constant = B[..., 1, 0].sum(1)                                      # the weight of the constants
     shift = lambda lam: torch.nn.functional.pad(lam[..., :eq.m, :].sum(-1) * constant, (0, lam.shape[-2] - eq.m))[..., None]
@@ -120,7 +130,7 @@ def _partners(P, Q, alpha):
 
 # %% ../nbs/05_decomposition.ipynb #1e7b72b0
 def _newton(P, Q, miss, eq, alpha, work):
-    "One factorisation; gives the function from `target` to the directions `(dlam, dC, dP, dQ)` towards a vanishing `miss` and products `P * Q + target`."
+    "One factorisation; gives the function from `target` to the directions `[dlam, dC, *dP, *dQ]` towards a vanishing `miss` and products `P * Q + target`."
     B, E, delta, theta = _partners(P, Q, alpha)
     solve, Qs, dead = normal_solver(B, theta, eq, work), Q[0], P[0] == 0
     unit = torch.eye(eq.m).to(miss)[:, None, :, None].expand(-1, len(miss), -1, miss.shape[-1])
@@ -140,7 +150,7 @@ def _newton(P, Q, miss, eq, alpha, work):
         dQ = torch.stack([dw - dy, dw + dy, dw], 1).masked_fill(dead, 0)
         db = -theta * eq.boxes(lam) - slip
         db = torch.stack([db, -db], 1)
-        return lam, dC, [g - P[0] / Qs * dQ, db], [dQ, ((target[1] - Q[1] * db) / P[1].clamp(min=1e-300)).masked_fill(P[1] == 0, 0)]
+        return [lam, dC, g - P[0] / Qs * dQ, db, dQ, ((target[1] - Q[1] * db) / P[1].clamp(min=1e-300)).masked_fill(P[1] == 0, 0)]
     return direction
 
 # %% ../nbs/05_decomposition.ipynb #5d5780b5
@@ -149,8 +159,25 @@ def _longest(P, dP):
     return torch.stack([torch.where(d < 0, -p / d, torch.inf).flatten(1).amin(1) for p, d in zip(P, dP)]).amin(0).mul(0.9995).clamp(max=1)
 
 # %% ../nbs/05_decomposition.ipynb #123a73a6
-def _step(P, size, dP): return [p + size.view(-1, *[1] * (p.ndim - 1)) * d for p, d in zip(P, dP)]
+def _column(size, p): return size.view(-1, *[1] * (p.ndim - 1))
+def _step(P, size, dP): return [p + _column(size, p) * d for p, d in zip(P, dP)]
 def _dot(P, Q): return sum((p * q).flatten(1).sum(1) for p, q in zip(P, Q))
+
+# %% ../nbs/05_decomposition.ipynb #7d0be2f4
+def _centred(P, Q, goal, target, direction):
+    "The direction towards `target`, corrected up to three times for products far from `goal`, and its steps for numbers and partners."
+    step = direction(target)
+    primal, dual = _longest(P, step[2:4]), _longest(Q, step[4:])
+    for _ in range(3):
+        ahead = zip(_step(P, (primal + .3).clamp(max=1), step[2:4]), _step(Q, (dual + .3).clamp(max=1), step[4:]))
+        nearer = [t + (v.maximum(g / 10).minimum(10 * g) - v).maximum(-10 * g) for t, g, v in zip(target, goal, (p * q for p, q in ahead))]
+        new = direction(nearer)
+        further, wider = _longest(P, new[2:4]), _longest(Q, new[4:])
+        better = further + wider > primal + dual + .03
+        if not better.any(): break
+        step, target = ([torch.where(_column(better, d), n, d) for n, d in zip(*pair)] for pair in ((new, step), (nearer, target)))
+        primal, dual = torch.where(better, further, primal), torch.where(better, wider, dual)
+    return step, primal, dual
 
 # %% ../nbs/05_decomposition.ipynb #926c1861
 def _start(u, widths, eq, alpha, work):
@@ -158,13 +185,16 @@ def _start(u, widths, eq, alpha, work):
     shape, live = (len(u), 3, *u.shape[1:2], 2, u.shape[-1]), eq.BOX.abs().mT @ eq.live > 0
     P = [eq.free.expand(shape).clone(), (widths[..., None] * live)[:, None].expand(-1, 2, -1, -1)]
     own = (1 - alpha) / eq.m
-    Q = [torch.tensor([alpha + own, alpha + own, own or 1.]).to(u).view(-1, 1, 1, 1).expand(shape), torch.full_like(P[1], .1)]
+    Q = [u.new_tensor([alpha + own, alpha + own, own or 1.]).view(-1, 1, 1, 1).expand(shape), torch.full_like(P[1], .1)]
     if alpha == 1: P[0][:, 2] = 0
-    _, C, dP, _ = _newton(P, [torch.ones_like(P[0]), Q[1]], eq.target(u), eq, alpha, work)([0 * t for t in P])
-    x = (dP[0][:, 0] - dP[0][:, 1]) * eq.free
+    _, C, dP, *_ = _newton(P, [torch.ones_like(P[0]), Q[1]], eq.target(u), eq, alpha, work)([0 * t for t in P])
+    x = (dP[:, 0] - dP[:, 1]) * eq.free
     away = x.abs().mean((1, 2, 3), keepdim=True) + 1e-3
     size = x.abs() + 2 * away
-    return [P[0] * torch.stack([x.relu() + away, (-x).relu() + away, size.amax(1, keepdim=True) - size + away], 1), P[1]], Q, C
+    P[0] = P[0] * torch.stack([x.relu() + away, (-x).relu() + away, size.amax(1, keepdim=True) - size + away], 1)
+    mu = (P[0] * Q[0]).flatten(1).sum(1) / (P[0] > 0).flatten(1).sum(1)
+    Q[1] = torch.where(P[1] > 0, _column(mu, P[1]) / P[1].clamp(min=1e-12), Q[1])
+    return P, Q, C
 
 # %% ../nbs/05_decomposition.ipynb #652a475a
 def _keep_best(best, todo, objective, x, C, bound, lam):
@@ -207,14 +237,14 @@ def interior_point(
         mu = _dot(P, Q) / count
         try:
             direction = _newton(P, Q, eq.target(u) - eq(x, box) - constants * eq.live, eq, alpha, [w[:len(todo)] for w in work])
-            _, _, dP, dQ = direction([-p * q for p, q in zip(P, Q)])
+            step = direction([-p * q for p, q in zip(P, Q)])
         except torch.linalg.LinAlgError: break
+        dP, dQ = step[2:4], step[4:]
         ahead = _dot(_step(P, _longest(P, dP), dP), _step(Q, _longest(Q, dQ), dQ)) / count
-        centre = _step([-p * q - dp * dq for p, q, dp, dq in zip(P, Q, dP, dQ)], (ahead / mu) ** 3 * mu, alive)
-        dlam, dC, dP, dQ = direction([t * a for t, a in zip(centre, alive)])
-        primal, dual = _longest(P, dP), _longest(Q, dQ)
-        P, Q = _step(P, primal, dP), _step(Q, dual, dQ)
-        (C,), (lam,) = _step([C], primal, [dC]), _step([lam], dual, [dlam])
+        goal = [_column(ahead**3 / mu**2, a) * a for a in alive]
+        centre = [(g - p * q - dp * dq) * a for g, p, q, dp, dq, a in zip(goal, P, Q, dP, dQ, alive)]
+        step, primal, dual = _centred(P, Q, goal, centre, direction)
+        P, Q, (C,), (lam,) = _step(P, primal, step[2:4]), _step(Q, dual, step[4:]), _step([C], primal, step[1:2]), _step([lam], dual, step[:1])
     return best["x"], best["C"], best["lam"], iterations
 
 # %% ../nbs/05_decomposition.ipynb #de9a166b
@@ -237,7 +267,7 @@ def scaled(
 # %% ../nbs/05_decomposition.ipynb #9aa4d041
 solvers = {"ipm": scaled(interior_point), "highs": scaled(_highs_batch)} # name -> function of `u`, `tau`, `alpha` and `zeta`
 needs = { # name -> bytes for one sample by models, rows and players, and what to say when they are not there
-    "ipm": (lambda m, rows, n: (2 * rows**2 + m**2) * 8.7 * 4**n, "the interior point"),
+    "ipm": (lambda m, rows, n: (rows**2 + m**2) * 9 * 4**n, "the interior point"),
     "highs": (lambda m, rows, n: 600 * m * rows * 3**n, "HiGHS"),
 }
 
