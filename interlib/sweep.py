@@ -9,7 +9,7 @@ __all__ = ['GAMES', 'SAYS', 'CHUNK', 'ENGINES', 'sample_digest', 'make_text', 'm
            'table_path', 'error_path', 'chunks_of', 'missing_tables', 'missing_chunks', 'note', 'run_tables',
            'run_chunks', 'sweep', 'before', 'measures', 'listing', 'Sweep', 'open_sweep']
 
-# %% ../nbs/21_sweep.ipynb #c0ec4575
+# %% ../nbs/21_sweep.ipynb #e38d2c04
 import errno, json, re, shutil, time, warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ from .models import fingerprint, load_lm
 from .training import RECIPES, trained
 from .transferability import shared_strength, transferability
 
-# %% ../nbs/21_sweep.ipynb #a12b2078
+# %% ../nbs/21_sweep.ipynb #f0dd845e
 def sample_digest(
     sample, # a text, a number, a tensor, an array, or dicts and lists of them
     where:str="samples", # what to call it in an error
@@ -45,7 +45,7 @@ def sample_digest(
     if sample is None or isinstance(sample, (str, int, float, bool)): return json.dumps(sample)
     raise TypeError(f"{where}: got a {type(sample).__name__}; it must be a text, a number, a tensor, an array, or a dict or list of these")
 
-# %% ../nbs/21_sweep.ipynb #fd8b1ef1
+# %% ../nbs/21_sweep.ipynb #07938340
 def make_text(network, sample, **how):
     "A text, or the arguments of `text_game`, for a pair `(model, tokenizer)`."
     return text_game(*network, **(sample if isinstance(sample, Mapping) else {"text": sample}), **how)
@@ -77,7 +77,7 @@ def print_of(
     network = model[0] if isinstance(model, tuple) else model
     return fingerprint(network) if isinstance(network, torch.nn.Module) else type(network).__name__
 
-# %% ../nbs/21_sweep.ipynb #6e76872d
+# %% ../nbs/21_sweep.ipynb #04c228e2
 def check_names(
     names, # of models or settings
     what:str, # 'models' or 'settings'
@@ -105,7 +105,7 @@ def request(
                  noise=noise, alpha=alpha, share=share, models={name: None for name in models}, samples=[sample_digest(s, f"samples[{i}]") for i, s in enumerate(samples)])
     return samples, settings, asked
 
-# %% ../nbs/21_sweep.ipynb #1045eb33
+# %% ../nbs/21_sweep.ipynb #d5975e0b
 SAYS = ("game", "settings", "noise", "alpha", "share")      # what must be as it was
 CHUNK = 16                                                  # samples that are decomposed together
 
@@ -134,7 +134,7 @@ def opened_folder(
         yield folder
     finally: lock.release()
 
-# %% ../nbs/21_sweep.ipynb #44be751e
+# %% ../nbs/21_sweep.ipynb #834ebc51
 def read_request(
     folder:Path, # of a sweep
 )->dict: # what `sweep.json` says
@@ -166,7 +166,7 @@ def write_json(path, what):
     "Atomically."
     with atomic_path(path) as p: p.write_text(json.dumps(what, indent=1, ensure_ascii=False), encoding="utf-8")
 
-# %% ../nbs/21_sweep.ipynb #27cb038f
+# %% ../nbs/21_sweep.ipynb #7edf052c
 def kept(
     path:Path, # of a file that may be there
     kind:str, # what it has to be
@@ -195,7 +195,7 @@ def room_on_disk(
         if e.errno not in (errno.ENOSPC, errno.EDQUOT): raise
         raise RuntimeError(f"folder: the disk of {folder} is full ({shutil.disk_usage(folder).free / 1e6:.1f} MB free); what is stored is whole, and the same call goes on once there is room") from None
 
-# %% ../nbs/21_sweep.ipynb #aca3317d
+# %% ../nbs/21_sweep.ipynb #1d66b9ae
 def make_table(
     network, # as `model_of` gives it
     game, # function `(network, sample, **setting)`
@@ -227,7 +227,7 @@ def make_chunk(
                 except Exception as e: failed[i] = e
     return dict(sorted(found.items())), failed
 
-# %% ../nbs/21_sweep.ipynb #8dcfe8e4
+# %% ../nbs/21_sweep.ipynb #39d37839
 def store_chunk(
     path:Path, # file to write
     found:dict, # sample -> list of `Interactions`
@@ -245,7 +245,7 @@ def read_chunk(
     tensors, notes = kept(path, "interlib.chunk") or ({}, {"solutions": {}})
     return {int(i): [Interactions(a, o, solution=Solution(seconds=0., **about)) for a, o in zip(tensors[f"and_{i}"], tensors[f"or_{i}"])] for i, about in notes["solutions"].items()}
 
-# %% ../nbs/21_sweep.ipynb #9ae61366
+# %% ../nbs/21_sweep.ipynb #21c56b86
 class Worker:
     "Does jobs, each model loaded once."
     def __init__(self, models, game): self.models, self.game, self.loaded = models, GAMES.get(game, game) if isinstance(game, str) else game, {}
@@ -287,7 +287,7 @@ class Local:
     def run(self, jobs): # of `(key, what, *args)`; yields `(key, result, record)`
         for key, *job in jobs: yield key, *self.worker.do(*job)
 
-# %% ../nbs/21_sweep.ipynb #358b2ed4
+# %% ../nbs/21_sweep.ipynb #abcc9ccb
 class Ray:
     "Jobs on workers of ray, on the cluster of `ray.init` or `RAY_ADDRESS`, or else on this machine."
     def __init__(self, worker, workers=None, gpus=0.):
@@ -325,7 +325,7 @@ class Ray:
 
 ENGINES = {"local": Local, "ray": Ray}
 
-# %% ../nbs/21_sweep.ipynb #30a40185
+# %% ../nbs/21_sweep.ipynb #be0a8b17
 def table_path(folder, setting, model, i): return folder/"tables"/setting/model/f"{i:06}.safetensors"
 def error_path(folder, setting, model, i): return folder/"errors"/setting/model/f"{i:06}.json"
 def chunks_of(folder, setting, model): return folder/("shared" if model == "shared" else "interactions")/setting/("" if model == "shared" else model)
@@ -361,7 +361,7 @@ def missing_chunks(
                 tables = {i: [t["v"] for t, _ in files] if model == "shared" else files[0][0]["v"] for i, files in stored.items()}
                 if here: yield (setting, model, here), "chunk", tables, {i: [notes["players"] for _, notes in files] for i, files in stored.items()}, noise, how
 
-# %% ../nbs/21_sweep.ipynb #fcca11de
+# %% ../nbs/21_sweep.ipynb #15f000af
 def note(
     folder:Path, # of the sweep
     **what, # anything JSON can hold
@@ -405,7 +405,7 @@ def run_chunks(
         if found: store_chunk(chunks_of(folder, setting, model)/f"{here[0]:06}-{here[-1]:06}.safetensors", {i: x if isinstance(x, list) else [x] for i, x in found.items()})
         note(folder, stage="decompose", setting=setting, model=model, samples=here, failed=sorted(failed))
 
-# %% ../nbs/21_sweep.ipynb #dff68c86
+# %% ../nbs/21_sweep.ipynb #a982d437
 def sweep(
     samples, # of any iterable: texts, pictures, or dicts of arguments of the game
     models:dict, # name -> a name for `load_lm` or `trained`, a network, (model, tokenizer), or a function of nothing that gives one of these
@@ -435,15 +435,18 @@ def sweep(
         try:
             if jobs: say(before(jobs, engine, len(samples), len(models), len(settings)))
             with tqdm(total=len(jobs) + len(samples) * len(settings) * (len(models) + (len(models) > 1)), desc="sweep", unit=" jobs", disable=not progress) as bar:
+                seconds = [time.perf_counter()]
                 run_tables(engine, jobs, folder, asked, bar)
+                seconds.append(time.perf_counter())
                 run_chunks(engine, missing_chunks(folder, len(samples), list(models), settings, noise, dict(alpha=alpha, share=share)), folder, bar)
+                seconds.append(time.perf_counter())
         except KeyboardInterrupt:
             say(f"interrupted; what is done is in {folder}, and the same call goes on from there")
             raise
         finally: engine.close()
         note(folder, stage="done", made=len(jobs), seconds=round(time.perf_counter() - started, 1))
     result = open_sweep(folder)
-    say(result.summary(len(jobs)))
+    say(f"{result.summary()}; {len(jobs):,} tables made, {len(samples) * len(models) * len(settings) - len(jobs):,} not made again; seconds: tables {seconds[1] - seconds[0]:.0f}, decompositions {seconds[2] - seconds[1]:.0f}")
     return result
 
 
@@ -455,7 +458,7 @@ def before(jobs, engine, samples, models, settings):
         if not error: return said + f", {price[0] * len(jobs):,} masked samples, about {price[1] * len(jobs) / 60:.1f} min, and {price[2] * len(jobs) / 1e6:.0f} MB on disk"
     return said
 
-# %% ../nbs/21_sweep.ipynb #ca02de62
+# %% ../nbs/21_sweep.ipynb #b93f9635
 def measures(
     folder:Path, # of a sweep
     said:dict, # its `sweep.json`
@@ -543,10 +546,10 @@ class Sweep:
                 "decompositions": f"{separate:,} of {wanted:,} separate" + (f", {joint:,} of {wanted:,} shared" if len(said["models"]) > 1 else ""), "failed": f"{len(self.errors):,}",
                 **{f"failed {count} x": f"{error}: {message[:200]}" for (error, message), count in (failed.items() if len(failed) else ())}, "last": f"{runs[-1]['stage']} at {runs[-1]['at']}" if runs else "nothing yet"}
 
-    def summary(self, made=None):
+    def summary(self):
         "What is there, in a line."
         tables, failed, done = sum(1 for _ in (self.folder/"tables").rglob("[!.]*.safetensors")), len(self.errors), len(self.index)
-        return f"{tables:,} tables" + ("" if made is None else f" ({made:,} made now)") + f", {done:,} decompositions, {failed:,} failed" + (f": see .errors, the first says {self.errors.error[0]}: {self.errors.message[0][:100]}" if failed else "")
+        return f"{tables:,} tables, {done:,} decompositions, {failed:,} failed" + (f": see .errors, the first says {self.errors.error[0]}: {self.errors.message[0][:100]}" if failed else "")
 
 
 def open_sweep(

@@ -195,6 +195,14 @@ def test_interrupted_it_says_how_to_go_on(tmp_path, capsys):
     assert len(list((tmp_path / "s" / "tables").rglob("*.safetensors"))) == 18
 
 
+def test_it_tells_before_and_after(tmp_path, capsys):
+    small(tmp_path / "s", PICTURES[:8])
+    small(tmp_path / "s", progress=True)
+    said = capsys.readouterr().out
+    assert "20 samples x 2 models x 1 settings: 24 tables to make, 384 masked samples, about" in said and "MB on disk" in said
+    assert "40 tables, 80 decompositions, 0 failed; 24 tables made, 16 not made again; seconds: tables" in said
+
+
 def test_full_disk(tmp_path, monkeypatch):
     import errno
     module = sys.modules["interlib.sweep"]
