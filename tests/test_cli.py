@@ -1,5 +1,5 @@
 "The command `interlib explain` on a tiny random language model: what it prints, writes and refuses."
-import base64, json, os, re, shutil, signal, subprocess, sys
+import base64, json, os, re, shutil, signal, subprocess, sys, time
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -263,6 +263,24 @@ def test_python_messages_are_as_before(run):
     before = [(l.handlers, l.level, l.propagate) for l in loggers], list(warnings.filters)
     run("--players", 2)
     assert ([(l.handlers, l.level, l.propagate) for l in loggers], list(warnings.filters)) == before
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+def test_app_ends_what_it_started_and_forgets_closed_pages(how, tmp_path):
+    "With a stand-in for voila that says what it was called with, and waits."
+    (tmp_path/"voila.py").write_text("import os, sys, time\nprint(os.getpid(), *sys.argv, flush=True)\ntime.sleep(60)")
+    p = subprocess.Popen([sys.executable, "-c", "import sys; from interlib.cli import main; sys.exit(main(['app', '--no-browser', '--port', '0']))"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert p.stdout.readline().startswith("interlib: http://localhost:")
+    child, *called = p.stdout.readline().split()
+    p.send_signal(getattr(signal, how))
+    assert p.wait(20) == 130
+    for _ in range(100):
+        try: os.kill(int(child), 0)
+        except ProcessLookupError: break
+        time.sleep(.05)
+    else: raise AssertionError("voila is still there")
+    assert not os.path.exists(called[1]) and any("cull_idle_timeout=" in t for t in called)
+    p.communicate()
 
 
 def test_closed_pipe():

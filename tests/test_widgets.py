@@ -19,7 +19,7 @@ from PIL import Image
 
 import interlib as il
 from browser import CHROMIUM, Browser
-from interlib.widgets import Compare, Explorer, Panel, Sample, Sharing, Sparsity, Toggles, WhatIf, Work, counts, listed, printed, sample_html, sample_of
+from interlib.widgets import Compare, ConfusingSamples, Explorer, Panel, Sample, Sharing, Sparsity, Toggles, WhatIf, Work, counts, listed, printed, sample_html, sample_of
 
 DATA = Path(__file__).parent / "data"
 SENTENCE = "The old man went to the bank of the"
@@ -81,7 +81,7 @@ def test_copy_is_kept_up_to_date(monkeypatch):
     panel._ipython_display_()
     key = re.search(r'id="(il-\w+)"', shown[0]["text/html"]).group(1)
     assert f"#{key} {{ display: none; }}" in panel.children[0].value           # hides the copy where the widget lives
-    assert "application/vnd.jupyter.widget-view+json" in shown[1]
+    assert "application/vnd.jupyter.widget-view+json" in shown[1] and shown[1]["text/plain"] == ""
     panel.toggles.buttons[0].value = False
     assert panel.view.value in shown[-1]["text/html"] and panel.view.value not in shown[0]["text/html"]
 
@@ -117,6 +117,80 @@ def test_cancelling_an_evaluation_leaves_the_model_as_it_was():
     work.cancel()
     work.thread.join(5)
     assert "Cancelled" in work.where.value and model.training and not model[1]._forward_hooks and all(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize("panel", [WhatIf, Sparsity, lambda x, v, names: Compare([x, x], sample=names), lambda x, v, names: ConfusingSamples({"a": [x], "b": [x]}, [names])], ids=["what if", "sparsity", "compare", "confusing"])
+def test_a_sample_with_other_players_is_refused(panel):
+    x = effects(4, 6, 1)
+    for names in (["a"], "a text", il.Interactions(torch.ones(8), torch.zeros(8))):
+        with pytest.raises(ValueError, match="^sample: got . players; the interactions have 4"): panel(x, x.predict(), names)
+
+
+def test_confusing_samples_of_networks_without_epochs():
+    x, none = effects(4, 6, 1), il.Interactions(torch.zeros(16), torch.zeros(16))
+    panel = ConfusingSamples({"a": [x, none], "b": [x, x]})
+    for i in (0, 1): panel.dots[i].click()
+    assert panel.slider.layout.display == "none" and "Sample 1" in panel.still() and panel.places.value.count("display: none") == 1
+
+
+def test_nothing_to_compare_with(recwarn):
+    assert "nan%" not in "".join(t.value for row in Compare([effects(4, 6, 1), il.decompose(torch.zeros(16))]).children[-1].children for t in getattr(row, "children", ()) if hasattr(t, "value"))
+    assert not [w for w in recwarn if "divide" in str(w.message)]
+
+
+def test_the_last_place_of_a_slider_that_moves_while_it_solves_is_shown():
+    panel = Sharing([v[:16] for v in tables(4)], share=None)
+    for alpha in (.5, .9): panel.slider.value = alpha
+    panel.work.thread.join()
+    assert .9 in panel.solved and "<span>0.9</span>" in panel.view.value
+
+
+class Slow(torch.nn.Module):
+    "A network whose layers take their time."
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds, self.layers = seconds, torch.nn.ModuleList([torch.nn.Identity() for _ in range(50)])
+        self.head = torch.nn.Linear(64, 2)
+    def forward(self, x):
+        for layer in self.layers: x = layer(x); time.sleep(self.seconds)
+        return self.head(x.flatten(1))
+
+
+def test_cancelled_before_the_first_masked_sample():
+    model = Slow(.05).train()
+    e = Explorer({"slow": (model, torch.rand(1, 1, 8, 8))})
+    e.explain()
+    while e.work.said != "asking for players and target": time.sleep(.01)
+    e.work.cancel()
+    e.work.thread.join(1)
+    assert not e.work.busy and "Cancelled" in e.work.where.value and model.training
+    model.seconds = 0
+    e.explain()
+    e.work.thread.join()
+    assert e.x is not None
+
+
+def test_another_picture_while_it_works_is_not_given_the_players_of_the_first():
+    e = Explorer({"slow": (Slow(.002), torch.rand(2, 1, 8, 8))}, grid=2)
+    assert e.old.layout.display == "none"
+    e.explain()
+    e.number.value = 1
+    e.work.thread.join()
+    assert e.game.n == 4 and not any(e.toggles.pressed) and e.old.layout.display == "flex"      # the answer is said to be that of before
+    e.explain()
+    e.work.thread.join()
+    assert all(e.toggles.pressed) and e.old.layout.display == "none"
+
+
+def test_old_answers_are_not_kept():
+    from ipywidgets.widgets.widget import _instances
+    e, kept = Explorer({"slow": (Slow(0), torch.rand(2, 1, 8, 8))}, grid=2), []
+    for i in range(4):
+        e.number.value = i % 2
+        e.explain()
+        e.work.thread.join()
+        kept.append(len(_instances))
+    assert len(set(kept[1:])) == 1
 
 
 # In a browser
