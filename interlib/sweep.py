@@ -30,7 +30,6 @@ from .games import Game, image_game, text_game
 from .interactions import Interactions, Solution
 from .models import fingerprint, load_lm
 from .training import RECIPES, trained
-from .transferability import shared_strength, transferability
 
 # %% ../nbs/21_sweep.ipynb #f0dd845e
 def sample_digest(

@@ -21,3 +21,11 @@ def make_lm():
 
 @pytest.fixture(scope="session")
 def tiny_lm(): return make_lm()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from browser import Browser
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()

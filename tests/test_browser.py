@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import interlib as il
-from browser import CHROMIUM, Browser
+from browser import CHROMIUM
 from interlib.cli import CLICKABLE, Explanation, _what_if, effects, explain, report_html
 from interlib.synthetic import noisy
 from test_cli import TEXT, make_lm
@@ -30,13 +30,6 @@ def random_model(n, kept, seed):
     tables[1, 0] = 0
     x = il.Interactions(*tables, solution=il.Solution(tables[:, 1:].abs().sum().item(), 0., 0., 0, "none"))
     return x, x.predict() + .05 * torch.randn(2**n, generator=g, dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("browser"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

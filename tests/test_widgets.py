@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import interlib as il
-from browser import CHROMIUM, Browser
+from browser import CHROMIUM
 from interlib.widgets import Compare, ConfusingSamples, Explorer, Panel, Sample, Sharing, Sparsity, Toggles, WhatIf, Work, counts, listed, printed, sample_html, sample_of
 
 DATA = Path(__file__).parent / "data"
@@ -206,13 +206,6 @@ class Page:
     def js(self, code): return self.browser.js(code)
     def until(self, code, patience=120): return self.browser.until(code, patience)
     def numbers(self, panel=".il-what-if"): return self.js(f"[...document.querySelectorAll('{panel} .facts span')].map(t => t.textContent)")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("browser"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")
