@@ -1,0 +1,138 @@
+"Planted concepts: images made of four known parts, a network that has learned an AND of two and an OR of the others."
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import interlib as il
+from interlib.concepts import as_rows
+from interlib.games import layer_output
+from interlib.models import seeded
+
+PARTS = torch.zeros(4, 5, 5)                                            # plus, box, cross, stripes
+PARTS[0, 2], PARTS[0, :, 2], PARTS[3, ::2] = 1, 1, 1
+PARTS[1], PARTS[1, 1:4, 1:4] = 1, 0
+PARTS[2] = torch.maximum(torch.eye(5), torch.eye(5).flip(0))
+
+
+def pictures(count, seed):
+    "Each part is there with probability one half, in one of the four quarters."
+    g = torch.Generator().manual_seed(seed)
+    has, x = torch.rand(count, 4, generator=g) < .5, .05 * torch.randn(count, 1, 16, 16, generator=g)
+    for i in range(count):
+        for part, quarter in enumerate(torch.randperm(4, generator=g).tolist()):
+            r, c = 8 * (quarter // 2) + 1, 8 * (quarter % 2) + 1
+            if has[i, part]: x[i, 0, r:r + 5, c:c + 5] += PARTS[part]
+    return x, has
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.see = nn.Sequential(nn.Conv2d(1, 32, 8, stride=8), nn.ReLU())                  # quarters, as a transformer reads patches
+        self.decide = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 4))
+
+    def forward(self, x): return self.decide(self.see(x).amax((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def planted():
+    "Class `a + 2 o`: a, whether the plus AND the box are there; o, whether the cross OR the stripes are."
+    x, has = pictures(3000, 0)
+    y = (has[:, 0] & has[:, 1]).long() + 2 * (has[:, 2] | has[:, 3]).long()
+    with seeded(0): net = Net()
+    training = il.train(net, il.DataSplit(x[:2500], y[:2500], x[2500:], y[2500:], ("none", "and", "or", "both"), "planted"), epochs=12, lr=.05, progress=False)
+    assert training.accuracy[-1].min() > .99
+    return net, x, has, il.find_concepts(net, x[:600], "see", k=5, progress=False)
+
+
+def own_part(net, concepts, x, has):
+    "The concept that goes with each part: the strongest correlation of its largest amount in a picture with the part's presence."
+    u = concepts.encode(as_rows(layer_output(net, "see", x)[0])).amax(1)
+    r = np.corrcoef(u.T.numpy(), has.numpy().T)[:len(concepts), len(concepts):]
+    assert (r.max(0) > .9).all(), r
+    return r.argmax(0).tolist()
+
+
+def prob(*classes): return lambda z, target: z.softmax(-1)[:, list(classes)].sum(-1)
+
+
+def test_and_and_or_of_parts_are_found(planted):
+    net, x, has, concepts = planted
+    plus, box, cross, stripes = own_part(net, concepts, x[:600], has[:600])
+    assert len({plus, box, cross, stripes}) == 4
+    right = 0
+    for i in has.all(1).nonzero()[:10, 0].tolist():                     # pictures that have all parts
+        for output, kind, pair in ((prob(1, 3), "and", {plus, box}), (prob(2, 3), "or", {cross, stripes})):
+            game = il.concept_game(net, x[i:i + 1], concepts, players=[plus, box, cross, stripes], output=output)
+            top = il.decompose(il.evaluate(game, progress=False)).primitives(k=1).iloc[0]
+            members = {concepts.names.index(game.players[p]) for p in top.members}
+            right += (top.kind, members) == (kind, pair) and top.effect > .8
+    assert right >= 18, right
+
+
+def test_full_coalition_is_the_network(planted):
+    net, x, has, concepts = planted
+    for i in range(10):
+        if not has[i].any(): continue
+        game = il.concept_game(net, x[i:i + 1], concepts, target=1, output="logit")
+        with torch.no_grad(): own = net(x[i:i + 1])[0, 1]
+        assert abs(game(torch.ones(1, game.n, dtype=torch.bool)).item() - own.item()) < 1e-5
+
+
+def test_concept_game_leaves_the_network_as_it_was(planted):
+    net, x, _, concepts = planted
+    before = [p.clone() for p in net.parameters()]
+    net.train()
+    try: il.evaluate(il.concept_game(net, x[:1], concepts), progress=False)
+    finally: kept = net.training; net.eval()
+    assert kept and all(torch.equal(a, b) for a, b in zip(before, net.parameters())) and not net.see._forward_hooks
+
+
+def test_cached_tables_tell_concepts_apart(planted, tmp_path):
+    net, x, _, concepts = planted
+    other = il.find_concepts(net, x[600:900], "see", k=5, seed=1, progress=False)
+    for c in (concepts, other): il.evaluate(il.concept_game(net, x[:1], c, players=[0, 1]), progress=False, cache=tmp_path)
+    assert len(list(tmp_path.glob("*"))) == 2
+
+
+def test_features_without_a_map_and_saved_concepts(planted, tmp_path):
+    net, x, has, _ = planted
+    concepts = il.find_concepts(net, x[:300], "decide.1", k=3, progress=False)          # units after a ReLU: one position
+    concepts.save(tmp_path / "c.safetensors")
+    game = il.concept_game(net, x[:1], il.Concepts.load(tmp_path / "c.safetensors"), players=[0, 1, 2], target=0)
+    assert il.concept_maps(game).shape == (3, 1)
+    assert il.reconstruction_error(net, x[300:400], concepts) < 1
+    with pytest.raises(ValueError, match="path: .* damaged"):
+        (tmp_path / "c.safetensors").write_bytes((tmp_path / "c.safetensors").read_bytes()[:-9])
+        il.Concepts.load(tmp_path / "c.safetensors")
+
+
+def test_attributions_of_concepts(planted):
+    captum = pytest.importorskip("captum.attr")
+    net, x, has, concepts = planted
+    i = has.all(1).nonzero()[0].item()
+    game = il.concept_game(net, x[i:i + 1], concepts, target=3, output="logit")
+    a = il.attribute(game, captum.IntegratedGradients)
+    v = il.evaluate(game, progress=False)
+    assert a.sum().item() == pytest.approx((v[-1] - v[0]).item(), abs=.05 * abs(v[-1] - v[0]).item() + .05)
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda net, x, c: il.find_concepts(net, x[0, 0, 0], "see"), "data: got shape (16,)"),
+    (lambda net, x, c: il.find_concepts(net, "a text", "see"), "data: got a str"),
+    (lambda net, x, c: il.find_concepts(net, x[:2], "nowhere"), "layer: got 'nowhere'"),
+    (lambda net, x, c: il.find_concepts(net, x[:2], "see", k=2.5), "k: got 2.5"),
+    (lambda net, x, c: il.find_concepts(net, x[:2], "see", rows=0), "rows: got 0"),
+    (lambda net, x, c: il.find_concepts(net, x[:2] * torch.nan, "see", progress=False), "layer: 'see' returns NaN or infinity"),
+    (lambda net, x, c: il.concept_game(net, x[:1], None), "concepts: got a NoneType"),
+    (lambda net, x, c: il.concept_game(net, x[:1], c, residual="no"), "residual: got 'no'"),
+    (lambda net, x, c: il.concept_game(net, x[:1], c, target=9), "target: got 9"),
+    (lambda net, x, c: il.concept_game(net, x[0, 0], c), "inputs: "),
+    (lambda net, x, c: il.concept_game(Net().eval(), x[:1], c), "concepts: they were found in another network"),
+    (lambda net, x, c: il.reconstruction_error(net, [], c), "data: got a list"),
+])
+def test_wrong_calls(planted, call, message):
+    net, x, _, concepts = planted
+    with pytest.raises((ValueError, TypeError)) as e: call(net, x, concepts)
+    assert str(e.value).startswith(message), e.value
