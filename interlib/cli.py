@@ -765,12 +765,17 @@ def read_config(
     except (OSError, ValueError) as e: raise ValueError(f"config: {path} cannot be read as TOML ({e})") from None
     if odd := [k for k in asked if k not in CONFIG]: raise ValueError(f"config: {path} has {', '.join(map(repr, odd))}; it may have {', '.join(CONFIG)}")
     if lacking := [k for k in CONFIG[:3] if k not in asked]: raise ValueError(f"config: {path} lacks {', '.join(map(repr, lacking))}")
+    if not isinstance(asked["folder"], str): raise ValueError(f"config: {path} has the folder {asked['folder']!r}; it must be a text")
     asked["folder"] = path.parent/asked["folder"]
     if isinstance(asked["samples"], str):
         file = path.parent/asked["samples"]
-        try: lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        try:
+            lines, asked["samples"] = file.read_text(encoding="utf-8-sig").split("\n"), []
+            for i, line in enumerate(lines, 1):
+                if line.strip(): asked["samples"].append(json.loads(line) if file.suffix == ".jsonl" else line)
         except OSError as e: raise ValueError(f"samples: {file} cannot be read ({e.strerror})") from None
-        asked["samples"] = list(map(json.loads, lines)) if file.suffix == ".jsonl" else lines
+        except UnicodeDecodeError as e: raise ValueError(f"samples: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
+        except json.JSONDecodeError as e: raise ValueError(f"samples: line {i} of {file} is no JSON ({e.msg})") from None
     return asked
 
 # %% ../nbs/22_cli.ipynb #b879acf5
@@ -828,7 +833,7 @@ def compare_html(
     from interlib.plots import plot_shared_strength, plot_transferability
     from interlib.transferability import shared_strength, transferability
     if setting not in s.said["settings"]: raise ValueError(f"setting: got {setting!r}; it must be one of {', '.join(map(repr, s.said['settings']))}")
-    names, joint = list(s.said["models"]), dict(s.shared(setting))
+    names, joint = [name for name, print in s.said["models"].items() if print], dict(s.shared(setting))
     alone = [dict(s.interactions(name, setting)) for name in names]
     if not joint: raise ValueError(f"folder: {s.folder} has no shared decompositions of setting {setting!r}; it takes two models with the same players")
     found = {"jointly": list(joint.values()), "separately": [[x[i] for x in alone] for i in joint if all(i in x for x in alone)]}

@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['GAMES', 'SAYS', 'CHUNK', 'ENGINES', 'sample_digest', 'make_text', 'make_image', 'model_of', 'print_of', 'check_names',
-           'request', 'unfinished', 'opened_folder', 'read_request', 'agree_on', 'write_json', 'kept', 'whole',
-           'room_on_disk', 'make_table', 'make_chunk', 'store_chunk', 'read_chunk', 'Worker', 'record', 'Local', 'Ray',
-           'table_path', 'error_path', 'chunks_of', 'missing_tables', 'missing_chunks', 'note', 'run_tables',
-           'run_chunks', 'sweep', 'before', 'measures', 'listing', 'Sweep', 'open_sweep']
+           'name_of', 'request', 'unfinished', 'opened_folder', 'read_request', 'agree_on', 'write_json', 'kept',
+           'whole', 'room_on_disk', 'make_table', 'make_chunk', 'store_chunk', 'read_chunk', 'Worker', 'record',
+           'Local', 'Ray', 'table_path', 'error_path', 'chunks_of', 'missing_tables', 'missing_chunks', 'note',
+           'run_tables', 'run_chunks', 'sweep', 'before', 'measures', 'listing', 'read_record', 'Sweep', 'open_sweep']
 
 # %% ../nbs/21_sweep.ipynb #e38d2c04
 import errno, json, re, shutil, time, warnings
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -37,9 +37,9 @@ def sample_digest(
     where:str="samples", # what to call it in an error
 )->str:
     "What tells one sample from another; raises `TypeError` for anything without a content that can be seen."
-    if isinstance(sample, np.ndarray): sample = torch.as_tensor(sample)
+    if isinstance(sample, (np.ndarray, np.generic)): sample = torch.as_tensor(sample) if sample.ndim and sample.dtype.kind in "biufc" else sample.tolist()
     if isinstance(sample, Tensor): return digest({"x": sample})[:16]
-    if isinstance(sample, Mapping): return json.dumps({str(k): sample_digest(s, f"{where}[{k!r}]") for k, s in sorted(sample.items())})
+    if isinstance(sample, Mapping): return json.dumps({str(k): sample_digest(s, f"{where}[{k!r}]") for k, s in sorted(sample.items(), key=lambda item: str(item[0]))})
     if isinstance(sample, (list, tuple)): return json.dumps([sample_digest(s, f"{where}[{i}]") for i, s in enumerate(sample)])
     if sample is None or isinstance(sample, (str, int, float, bool)): return json.dumps(sample)
     raise TypeError(f"{where}: got a {type(sample).__name__}; it must be a text, a number, a tensor, an array, or a dict or list of these")
@@ -86,22 +86,32 @@ def check_names(
         if not isinstance(name, str) or not re.fullmatch(r"[\w\-+.]*[\w\-+]", name): raise ValueError(f"{what}: got the name {name!r}; it must be made of letters, digits, '_', '-', '+' and '.'")
 
 
+def name_of(
+    f, # a function, or an object that can be called
+)->str:
+    "Where it is defined: the same in every process."
+    f = getattr(f, "func", f)                                                              # of a partial
+    f = f if hasattr(f, "__qualname__") else type(f)
+    return f"{f.__module__}.{f.__qualname__}"
+
+
 def request(
     samples, models, game, settings, noise, alpha, share, # as for `sweep`
 )->tuple: # list of samples, dict of settings, and what `sweep.json` says
     "What is asked for; raises `TypeError` or `ValueError` for what cannot be done, before anything is loaded."
-    if isinstance(samples, (str, Mapping)): raise TypeError(f"samples: got a {type(samples).__name__}; it must be a list of samples")
+    if isinstance(samples, (str, bytes, Mapping)) or not hasattr(samples, "__iter__"): raise TypeError(f"samples: got a {type(samples).__name__}; it must be a list of samples")
     samples = list(samples)
     if not samples: raise ValueError("samples: got none; there must be at least one")
     if not isinstance(models, Mapping) or not models: raise ValueError(f"models: got {type(models).__name__}; it must be a dict of at least one, name -> model")
     if game not in GAMES and not callable(game): raise ValueError(f"game: got {game!r}; it must be one of {', '.join(map(repr, GAMES))}, or a function (model, sample, **setting) -> game")
     settings = {"default": {}} if settings is None else settings
-    if not isinstance(settings, Mapping) or not settings or not all(isinstance(s, Mapping) for s in settings.values()): raise ValueError(f"settings: got {settings!r}; it must be a dict of dicts, name -> arguments of the game")
+    if not isinstance(settings, Mapping) or not settings or not all(isinstance(s, Mapping) and all(isinstance(k, str) for k in s) for s in settings.values()): raise ValueError(f"settings: got {settings!r}; it must be a dict of dicts, name -> arguments of the game")
     if "shared" in models: raise ValueError("models: got the name 'shared', which is that of their shared decomposition; it must be another one")
     check_names(models, "models"); check_names(settings, "settings")
     decompose_shared([torch.zeros(2)] * 2, alpha, noise, share)                            # refuses what it cannot use
-    asked = dict(format="interlib.sweep", version=1, game=game if isinstance(game, str) else f"{game.__module__}.{game.__qualname__}", settings=json.loads(json.dumps(settings, default=str)),
-                 noise=noise, alpha=alpha, share=share, models={name: None for name in models}, samples=[sample_digest(s, f"samples[{i}]") for i, s in enumerate(samples)])
+    told = json.loads(json.dumps(settings, default=lambda x: name_of(x) if callable(x) else sample_digest(x, "settings")))
+    asked = dict(format="interlib.sweep", version=1, game=game if isinstance(game, str) else name_of(game), settings=told,
+                 noise=float(noise), alpha=float(alpha), share=None if share is None else float(share), models={name: None for name in models}, samples=[sample_digest(s, f"samples[{i}]") for i, s in enumerate(samples)])
     return samples, settings, asked
 
 # %% ../nbs/21_sweep.ipynb #d5975e0b
@@ -128,6 +138,7 @@ def opened_folder(
     lock = FileLock(folder/"sweep.lock", timeout=0)
     try: lock.acquire()
     except Timeout: raise RuntimeError(f"folder: another sweep works in {folder}; wait for it, or give another folder") from None
+    except OSError as e: raise ValueError(f"folder: nothing can be written to {folder} ({e.strerror}); it must be a place to write to") from None
     try:
         for left in filter(unfinished, folder.rglob(".*")): left.unlink()
         yield folder
@@ -141,6 +152,7 @@ def read_request(
     try: said = json.loads((folder/"sweep.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as e: raise ValueError(f"folder: {folder} has no readable sweep.json ({e}); it must be the folder of a sweep") from None
     if not isinstance(said, dict) or (said.get("format"), said.get("version")) != ("interlib.sweep", 1): raise ValueError(f"folder: {folder/'sweep.json'} is {said.get('format') if isinstance(said, dict) else 'something else'}, version {said.get('version') if isinstance(said, dict) else '?'}; it must be interlib.sweep, version 1")
+    if lacking := [k for k in (*SAYS, "models", "samples") if k not in said]: raise ValueError(f"folder: {folder/'sweep.json'} lacks {', '.join(map(repr, lacking))}; it must be the folder of a sweep")
     return said
 
 
@@ -156,7 +168,7 @@ def agree_on(
             if not same: raise ValueError(f"{key}: got {asked[key]!r}; {folder} was made with {said[key]!r}, and one folder has one answer")
         for i, (new, old) in enumerate(zip(asked["samples"], said["samples"])):
             if new != old: raise ValueError(f"samples: number {i} is not the one that {folder} was made with; samples may be added at the end, not changed")
-        asked = asked | {"samples": max(asked["samples"], said["samples"], key=len), "settings": said["settings"] | asked["settings"], "models": asked["models"] | said["models"]}
+        asked = asked | {"samples": max(asked["samples"], said["samples"], key=len), "settings": said["settings"] | asked["settings"], "models": said["models"] | asked["models"] | said["models"]}       # old ones first, and as they were
     write_json(folder/"sweep.json", asked)
     return asked
 
@@ -173,15 +185,18 @@ def kept(
     "What a file holds; warns if it is damaged or foreign."
     try: return load_tensors(path, kind)
     except FileNotFoundError: return None
-    except ValueError as e: warnings.warn(f"sweep: {e}; it is made again")
+    except ValueError as e: warnings.warn(f"sweep: {e}; a sweep makes it again")
 
 
 def whole(
     path:Path, # of a file that may be there
     kind:str, # what it has to be
+    **notes, # what it has to say
 )->bool:
-    "Is the file there and whole?"
-    return path.exists() and kept(path, kind) is not None
+    "Is the file there, whole, and the one that belongs there?"
+    file = kept(path, kind)
+    if odd := [k for k, x in notes.items() if file and file[1].get(k) != x]: warnings.warn(f"sweep: path: {path} is of another {odd[0]}; a sweep makes it again")
+    return bool(file) and not odd
 
 
 @contextmanager
@@ -230,19 +245,20 @@ def make_chunk(
 def store_chunk(
     path:Path, # file to write
     found:dict, # sample -> list of `Interactions`
+    models:list, # their names
 ):
     "One file for a chunk; without the seconds, which differ from run to run."
     tensors = {f"{part}{i}": torch.stack([getattr(x, part) for x in xs]) for i, xs in found.items() for part in ("and_", "or_")}
     about = {i: {k: getattr(xs[0].solution, k) for k in ("objective", "lower_bound", "iterations", "solver")} for i, xs in found.items()}
-    save_tensors(path, tensors, "interlib.chunk", solutions=about)
+    save_tensors(path, tensors, "interlib.chunk", models=models, solutions=about)
 
 
 def read_chunk(
     path:Path, # file to read
-)->dict: # sample -> list of `Interactions`
+)->dict: # sample -> dict of `Interactions`, by the name of the model
     "What `store_chunk` wrote; empty if there is no such file, or none that is whole."
-    tensors, notes = kept(path, "interlib.chunk") or ({}, {"solutions": {}})
-    return {int(i): [Interactions(a, o, solution=Solution(seconds=0., **about)) for a, o in zip(tensors[f"and_{i}"], tensors[f"or_{i}"])] for i, about in notes["solutions"].items()}
+    tensors, notes = kept(path, "interlib.chunk") or ({}, {"models": [], "solutions": {}})
+    return {int(i): {m: Interactions(a, o, solution=Solution(seconds=0., **about)) for m, a, o in zip(notes["models"], tensors[f"and_{i}"], tensors[f"or_{i}"])} for i, about in notes["solutions"].items()}
 
 # %% ../nbs/21_sweep.ipynb #21c56b86
 class Worker:
@@ -276,7 +292,8 @@ def record(
 )->dict:
     "What is kept of an error."
     import traceback
-    return {"error": type(error).__name__, "message": str(error), "traceback": "".join(traceback.format_exception(error)[-6:])}
+    said = {"error": type(error).__name__, "message": str(error), "traceback": "".join(traceback.format_exception(error)[-6:])}
+    return {k: s.encode("utf-8", "backslashreplace").decode() for k, s in said.items()}  # half a letter cannot be written
 
 
 class Local:
@@ -296,9 +313,14 @@ class Ray:
         if self.mine: ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
         have = ray.cluster_resources()
         room = int(have.get("GPU", 0) / gpus if gpus else have.get("CPU", 1))
-        if (workers or 1) > room: raise ValueError(f"workers: got {workers or 1}; ray has room for {room} with {f'{gpus:g} GPUs' if gpus else 'a CPU'} each")
         self.start = lambda: ray.remote(num_cpus=0 if gpus else 1, num_gpus=gpus)(Worker).remote(worker.models, worker.game)
-        self.ray, self.idle = ray, [self.start() for _ in range(workers or room)]
+        self.ray, self.idle = ray, []
+        try:
+            if (workers or 1) > room: raise ValueError(f"workers: got {workers or 1}; ray has room for {room} with {f'{gpus:g} GPUs' if gpus else 'a CPU'} each")
+            for _ in range(workers or room): self.idle.append(self.start())
+        except BaseException:                                                             # such as a model that cannot travel
+            self.close()
+            raise
 
     def run(self, jobs): # as that of `Local`, in any order
         waiting, running, jobs = [], {}, ((job, 0) for job in jobs)
@@ -335,10 +357,11 @@ def missing_tables(
     samples:list,
     models, # their names
     settings:dict,
+    said:dict, # what `sweep.json` says
 )->list: # of jobs
-    "Tables that are not there or not whole, but for those that failed before."
+    "Tables that are not there, not whole or of something else, but for those that failed before."
     return [((setting, model, i), "table", model, sample, how) for setting, how in settings.items() for i, sample in enumerate(samples) for model in models
-            if not error_path(folder, setting, model, i).exists() and not whole(table_path(folder, setting, model, i), "interlib.table")]
+            if not error_path(folder, setting, model, i).exists() and not whole(table_path(folder, setting, model, i), "interlib.table", sample=said["samples"][i], model=said["models"][model])]
 
 
 def missing_chunks(
@@ -352,13 +375,18 @@ def missing_chunks(
     "Yields jobs: samples that have their tables but are not decomposed, chunk by chunk."
     for setting in settings:
         for model in [*models, *["shared"] * (len(models) > 1)]:
-            needed = models if model == "shared" else [model]
-            done = {i for path in sorted(chunks_of(folder, setting, model).glob("*.safetensors")) for i in read_chunk(path)}
+            needed, done = models if model == "shared" else [model], set()
+            for path in sorted(chunks_of(folder, setting, model).glob("*.safetensors")):
+                found = read_chunk(path)
+                if found and all(list(xs) == needed for xs in found.values()): done |= set(found)
+                else:                                                                    # damaged, or of other models: it is made again
+                    if found and model != "shared": warnings.warn(f"sweep: path: {path} is of another model; it is made again")
+                    path.unlink(); (folder/"index.parquet").unlink(missing_ok=True)
             for start in range(0, count, CHUNK):
                 here = [i for i in range(start, min(start + CHUNK, count)) if i not in done and not error_path(folder, setting, model, i).exists() and all(table_path(folder, setting, m, i).exists() for m in needed)]
-                stored = {i: [load_tensors(table_path(folder, setting, m, i), "interlib.table") for m in needed] for i in here}
+                stored = {i: files for i in here if all(files := [kept(table_path(folder, setting, m, i), "interlib.table") for m in needed])}
                 tables = {i: [t["v"] for t, _ in files] if model == "shared" else files[0][0]["v"] for i, files in stored.items()}
-                if here: yield (setting, model, here), "chunk", tables, {i: [notes["players"] for _, notes in files] for i, files in stored.items()}, noise, how
+                if stored: yield (setting, model, needed, list(stored)), "chunk", tables, {i: [notes["players"] for _, notes in files] for i, files in stored.items()}, noise, how
 
 # %% ../nbs/21_sweep.ipynb #15f000af
 def note(
@@ -386,7 +414,9 @@ def run_tables(
                 asked["models"][model] = print
                 write_json(folder/"sweep.json", asked)
             if asked["models"][model] != print: raise ValueError(f"models: {model!r} is not the model that {folder} was made with (its fingerprint is {print[:12]}, it was {asked['models'][model][:12]}); give it another name")
-            save_tensors(table_path(folder, setting, model, i), {"v": v}, "interlib.table", players=players, meta=meta, model=print, sample=asked["samples"][i])
+            path = table_path(folder, setting, model, i)
+            if path.exists(): (folder/"index.parquet").unlink(missing_ok=True)            # it may have been made while this was damaged
+            save_tensors(path, {"v": v}, "interlib.table", players=players, meta=meta, model=print, sample=asked["samples"][i])
         note(folder, stage="table", setting=setting, model=model, sample=i, failed=bool(error))
 
 
@@ -397,11 +427,11 @@ def run_chunks(
     bar, # of tqdm
 ):
     "Stores each chunk as it comes, and what failed in it."
-    for (setting, model, here), got, error in engine.run(jobs):
+    for (setting, model, names, here), got, error in engine.run(jobs):
         bar.update(len(here))
         found, failed = got if got else ({}, dict.fromkeys(here, error))
         for i, e in failed.items(): write_json(error_path(folder, setting, model, i), e)
-        if found: store_chunk(chunks_of(folder, setting, model)/f"{here[0]:06}-{here[-1]:06}.safetensors", {i: x if isinstance(x, list) else [x] for i, x in found.items()})
+        if found: store_chunk(chunks_of(folder, setting, model)/f"{min(found):06}-{max(found):06}.safetensors", {i: x if isinstance(x, list) else [x] for i, x in found.items()}, names)
         note(folder, stage="decompose", setting=setting, model=model, samples=here, failed=sorted(failed))
 
 # %% ../nbs/21_sweep.ipynb #a982d437
@@ -425,11 +455,12 @@ def sweep(
     A sample that fails is recorded, and the rest goes on. Interrupted or killed, the same call goes on and ends with the same bytes.
     Raises `TypeError` or `ValueError` for arguments that cannot be used, before any model is loaded; `RuntimeError` if another sweep works in the folder, or the disk is full."""
     samples, settings, asked = request(samples, models, game, settings, noise, alpha, share)
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1): raise ValueError(f"workers: got {workers!r}; it must be 1 or more, or None for as many as there is room for")
     if engine not in ENGINES: raise ValueError(f"engine: got {engine!r}; it must be one of {', '.join(map(repr, ENGINES))}")
     with opened_folder(folder) as folder, room_on_disk(folder):
         asked, started = agree_on(folder, asked), time.perf_counter()
         if retry: shutil.rmtree(folder/"errors", ignore_errors=True)
-        jobs, say = missing_tables(folder, samples, list(models), settings), print if progress else lambda *_: None
+        jobs, say = missing_tables(folder, samples, list(models), settings, asked), print if progress else lambda *_: None
         engine = ENGINES[engine](Worker(models, game), workers, gpus)
         try:
             if jobs: say(before(jobs, engine, len(samples), len(models), len(settings)))
@@ -437,7 +468,8 @@ def sweep(
                 seconds = [time.perf_counter()]
                 run_tables(engine, jobs, folder, asked, bar)
                 seconds.append(time.perf_counter())
-                run_chunks(engine, missing_chunks(folder, len(samples), list(models), settings, noise, dict(alpha=alpha, share=share)), folder, bar)
+                known = [name for name, print in asked["models"].items() if print]       # those of earlier calls, too: a shared decomposition is one of all models
+                run_chunks(engine, missing_chunks(folder, len(samples), known, settings, noise, dict(alpha=alpha, share=share)), folder, bar)
                 seconds.append(time.perf_counter())
         except KeyboardInterrupt:
             say(f"interrupted; what is done is in {folder}, and the same call goes on from there")
@@ -468,13 +500,19 @@ def measures(
     for setting in said["settings"]:
         for how in [*said["models"], "shared"]:
             for path in sorted(chunks_of(folder, setting, how).glob("*.safetensors")):
-                for i, xs in read_chunk(path).items():
-                    for model, x in zip(said["models"] if how == "shared" else [how], xs):
-                        tables, notes = load_tensors(table_path(folder, setting, model, i), "interlib.table")
-                        key, about = dict(setting=setting, model=model, sample=i, how="shared" if how == "shared" else "separate"), x.solution
-                        rows.append(key | dict(n=x.n, target=str(notes["meta"].get("target", "")), players=notes["players"], output=tables["v"][-1].item(), masked=tables["v"][0].item(), objective=about.objective, lower_bound=about.lower_bound, gap=about.gap,
-                            iterations=about.iterations, solver=about.solver, average_order=average_order(x), offsetting=float(offsetting(x).query("order == 'all'").offsetting.iloc[0])))
-                        strengths.append(order_strength(x).assign(**key))
+                found = read_chunk(path)
+                for model in next(iter(found.values()), {}):
+                    stored = {i: (xs[model], file) for i, xs in found.items() if (file := kept(table_path(folder, setting, model, i), "interlib.table"))}
+                    if not stored: continue
+                    xs, key = [x for x, _ in stored.values()], dict(setting=setting, model=model, how="shared" if how == "shared" else "separate")
+                    cancel = offsetting(xs).query("order == 'all'").offsetting
+                    for (i, (x, (tables, notes))), mean, part in zip(stored.items(), average_order(xs), cancel):
+                        about = x.solution
+                        rows.append(key | dict(sample=i, n=x.n, target=str(notes["meta"].get("target", "")), players=notes["players"], output=tables["v"][-1].item(), masked=tables["v"][0].item(), objective=about.objective, lower_bound=about.lower_bound, gap=about.gap,
+                            iterations=about.iterations, solver=about.solver, average_order=float(mean), offsetting=float(part)))
+                    f = order_strength(xs)
+                    f = f[f.order <= np.array([x.n for x in xs])[f["sample"]]]            # no orders that a smaller sample does not have
+                    strengths.append(f.assign(sample=np.array(list(stored))[f["sample"]], **key))
     columns = ["setting", "model", "sample", "how"]
     frames = pd.DataFrame(rows), pd.concat(strengths, ignore_index=True) if strengths else pd.DataFrame()
     return tuple(f.sort_values(columns, kind="stable", ignore_index=True)[[*columns, *f.columns.drop(columns)]] if len(f) else f for f in frames)
@@ -484,6 +522,14 @@ def listing(folder):
     "A digest of what is stored: names and sizes."
     stored = sorted(f"{p.relative_to(folder).as_posix()} {p.stat().st_size}" for part in ("tables", "interactions", "shared") for p in (folder/part).rglob("*.safetensors") if not unfinished(p))
     return digest({"names": torch.tensor(list("\n".join(stored).encode()), dtype=torch.uint8)})
+
+
+def read_record(path):
+    "What `record` kept; of a damaged file, that it is damaged."
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return {k: said[k] for k in ("error", "message", "traceback")}
+    except (KeyError, TypeError, ValueError) as e: return {"error": type(e).__name__, "message": f"{path} is damaged ({e}); retry=True tries its sample again", "traceback": ""}
 
 
 class Sweep:
@@ -501,7 +547,7 @@ class Sweep:
         frames = measures(self.folder, self.said)
         for frame, path in zip(frames, paths):
             frame.attrs["of"] = now
-            with atomic_path(path) as p: frame.to_parquet(p)
+            with suppress(OSError), atomic_path(path) as p: frame.to_parquet(p)         # a folder that can only be read is read
         return frames
 
     @property
@@ -512,7 +558,7 @@ class Sweep:
     @cached_property
     def errors(self): # DataFrame: setting, model, sample, error, message, traceback
         import pandas as pd
-        rows = [dict(zip(("setting", "model"), p.parts[-3:-1]), sample=int(p.stem), **json.loads(p.read_text(encoding="utf-8"))) for p in sorted((self.folder/"errors").rglob("*.json")) if not unfinished(p)]
+        rows = [dict(zip(("setting", "model"), p.parts[-3:-1]), sample=int(p.stem), **read_record(p)) for p in sorted((self.folder/"errors").rglob("*.json")) if p.stem.isdigit()]
         return pd.DataFrame(rows, columns=["setting", "model", "sample", "error", "message", "traceback"])
 
     def table(self, sample, model, setting="default"):
@@ -525,21 +571,27 @@ class Sweep:
         _, x.players, x.meta = self.table(sample, model, setting)
         return x
 
+    def chunks(self, setting, *model):
+        "Yields what is decomposed, sample by sample, of a model or shared; raises `ValueError` for names that the sweep does not have."
+        for what, name in (("setting", setting), *(("model", m) for m in model)):
+            if name not in (names := self.said[f"{what}s"]): raise ValueError(f"{what}: got {name!r}; it must be one of {', '.join(map(repr, names))}")
+        for path in sorted(chunks_of(self.folder, setting, *(model or ["shared"])).glob("*.safetensors")): yield from read_chunk(path).items()
+
     def interactions(self, model, setting="default"):
         "Yields `(sample, Interactions)` of a model, decomposed alone."
-        for path in sorted(chunks_of(self.folder, setting, model).glob("*.safetensors")):
-            for i, (x,) in read_chunk(path).items(): yield i, self.named(x, i, model, setting)
+        for i, xs in self.chunks(setting, model): yield i, self.named(xs[model], i, model, setting)
 
     def shared(self, setting="default"):
         "Yields `(sample, list of Interactions)`, one a model, of the shared decomposition."
-        for path in sorted(chunks_of(self.folder, setting, "shared").glob("*.safetensors")):
-            for i, xs in read_chunk(path).items(): yield i, [self.named(x, i, model, setting) for x, model in zip(xs, self.said["models"])]
+        for i, xs in self.chunks(setting): yield i, [self.named(x, i, model, setting) for model, x in xs.items()]
 
     def status(self):
         "How far it is, as names and values."
-        said, runs = self.said, [json.loads(line) for line in (self.folder/"log.jsonl").read_text(encoding="utf-8").splitlines()] if (self.folder/"log.jsonl").exists() else []
+        said, runs = self.said, []
+        for line in (self.folder/"log.jsonl").read_bytes().splitlines() if (self.folder/"log.jsonl").exists() else []:
+            with suppress(ValueError): runs.append(json.loads(line))                    # a line that a killed process left is cut
         wanted, failed = len(said["samples"]) * len(said["models"]) * len(said["settings"]), self.errors.groupby(["error", "message"]).size() if len(self.errors) else []
-        tables = sum(1 for _ in (self.folder/"tables").rglob("[!.]*.safetensors"))
+        tables = sum(1 for _ in (self.folder/"tables").rglob("[0-9]*.safetensors"))
         separate, joint = ((self.index.how == how).sum() if len(self.index) else 0 for how in ("separate", "shared"))
         return {"samples": f"{len(said['samples']):,}", "models": ", ".join(said["models"]), "settings": ", ".join(said["settings"]), "tables": f"{tables:,} of {wanted:,}",
                 "decompositions": f"{separate:,} of {wanted:,} separate" + (f", {joint:,} of {wanted:,} shared" if len(said["models"]) > 1 else ""), "failed": f"{len(self.errors):,}",
@@ -547,7 +599,7 @@ class Sweep:
 
     def summary(self):
         "What is there, in a line."
-        tables, failed, done = sum(1 for _ in (self.folder/"tables").rglob("[!.]*.safetensors")), len(self.errors), len(self.index)
+        tables, failed, done = sum(1 for _ in (self.folder/"tables").rglob("[0-9]*.safetensors")), len(self.errors), len(self.index)
         return f"{tables:,} tables, {done:,} decompositions, {failed:,} failed" + (f": see .errors, the first says {self.errors.error[0]}: {self.errors.message[0][:100]}" if failed else "")
 
 

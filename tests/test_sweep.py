@@ -228,6 +228,95 @@ def test_nearly_full_small_file_system(tmp_path):
     finally: subprocess.run(["umount", str(mount)], check=True)
 
 
+def test_models_in_another_order_or_added_keep_their_names(tmp_path):
+    def orders(s): return s.index.query("how == 'shared'").set_index(["model", "sample"]).average_order.to_dict()
+    want = orders(small(tmp_path / "s", PICTURES[:4]))
+    assert orders(small(tmp_path / "s", PICTURES[:4], {"b": net(1), "a": net(0)})) == want
+    s = small(tmp_path / "s", PICTURES[:4], {"c": net(2)})
+    whole = small(tmp_path / "t", PICTURES[:4], {"a": net(0), "b": net(1), "c": net(2)})
+    assert list(s.said["models"]) == ["a", "b", "c"] and orders(s) == orders(whole)
+    for (_, xs), (_, ys) in zip(s.shared("s"), whole.shared("s")): assert [x.meta["model"] for x in xs] == [y.meta["model"] for y in ys] and all(torch.equal(x.and_, y.and_) for x, y in zip(xs, ys))
+
+
+@pytest.mark.parametrize("into, other", [("tables/s/a/000004", "tables/s/a/000003"), ("tables/s/a/000004", "tables/s/b/000004"), ("interactions/s/a/000000-000015", "interactions/s/b/000000-000015"), ("interactions/s/a/000000-000015", "shared/s/000000-000015")])
+def test_whole_files_in_the_wrong_place_are_made_again(into, other, tmp_path):
+    small(tmp_path / "s")
+    want = results(tmp_path / "s")
+    (tmp_path / "s" / f"{into}.safetensors").write_bytes(want[f"{other}.safetensors"])
+    with pytest.warns(UserWarning, match="is of another"): small(tmp_path / "s")
+    assert results(tmp_path / "s") == want
+
+
+def test_measures_made_of_damaged_files_do_not_stay(tmp_path):
+    small(tmp_path / "s")
+    want, chunk = results(tmp_path / "s"), "interactions/s/a/000000-000015.safetensors"
+    b = want[chunk]
+    (tmp_path / "s" / chunk).write_bytes(b[:-9] + bytes([b[-9] ^ 1]) + b[-8:])
+    table_path(tmp_path / "s", "s", "b", 2).unlink()
+    with pytest.warns(UserWarning, match="a sweep makes it again"): assert open_sweep(tmp_path / "s").status()["decompositions"] == "23 of 40 separate, 39 of 40 shared"
+    with pytest.warns(UserWarning): small(tmp_path / "s")
+    assert results(tmp_path / "s") == want
+
+
+def test_a_retried_chunk_leaves_the_others(tmp_path, monkeypatch):
+    module = sys.modules["interlib.sweep"]
+    make = module.make_chunk
+    def lame(tables, *args, **how):
+        found, failed = make(tables, *args, **how)
+        return {i: x for i, x in found.items() if i not in (0, 15)}, failed | {i: MemoryError("too large") for i in (0, 15) if i in found}
+    monkeypatch.setattr(module, "make_chunk", lame)
+    assert len(small(tmp_path / "s", PICTURES[:16], {"a": net()}).index) == 14
+    monkeypatch.undo()
+    assert len(small(tmp_path / "s", PICTURES[:16], {"a": net()}, retry=True).index) == 16
+
+
+def test_damaged_records_and_logs(tmp_path):
+    small(tmp_path / "s", PICTURES[:2])
+    with (tmp_path / "s" / "log.jsonl").open("a") as f: f.write('{"at": "2026-1')
+    path = tmp_path / "s" / "errors/s/a/000001.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"error": ')
+    assert small(tmp_path / "s", PICTURES[:2]).status()["failed"] == "1" and "000001.json is damaged" in open_sweep(tmp_path / "s").errors.message[0]
+    assert small(tmp_path / "s", PICTURES[:2], retry=True).status()["failed"] == "0"
+    (tmp_path / "s" / "sweep.json").write_text('{"format": "interlib.sweep", "version": 1}')
+    with pytest.raises(ValueError, match="sweep.json lacks 'game', "): open_sweep(tmp_path / "s")
+
+
+def test_half_letters_in_an_error(tmp_path):
+    def half(network, sample): raise ValueError("got " + sample)
+    assert small(tmp_path / "s", ["\ud800"], game=half, settings=None).errors.message.tolist() == ["got \\ud800", "got \\ud800"]
+
+
+def test_names_that_the_sweep_does_not_have(tmp_path):
+    s = small(tmp_path / "s", PICTURES[:2])
+    with pytest.raises(ValueError, match="setting: got 'default'; it must be one of 's'"): list(s.shared())
+    with pytest.raises(ValueError, match="model: got 'c'; it must be one of 'a', 'b'"): list(s.interactions("c", "s"))
+
+
+def test_what_is_asked_for_is_checked_first(tmp_path):
+    from functools import partial
+    def own(network, sample, output): return il.image_game(network, grid=2, **sample)
+    s = small(tmp_path / "s", PICTURES[:2], game=partial(own), settings={"s": {"output": own}})
+    assert s.said["game"] == s.said["settings"]["s"]["output"] == f"{__name__}.{own.__qualname__}"
+    with pytest.raises(TypeError, match="samples: got a int; it must be a list of samples"): small(tmp_path / "t", 5)
+    with pytest.raises(ValueError, match="settings: got {'s': {1: 2}}"): small(tmp_path / "t", settings={"s": {1: 2}})
+    with pytest.raises(ValueError, match="workers: got -1; it must be 1 or more"): small(tmp_path / "t", engine="ray", workers=-1)
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_folder_that_can_only_be_read(tmp_path):
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(mount)], capture_output=True).returncode: pytest.skip("no file system can be mounted here")
+    try:
+        small(mount / "s", PICTURES[:2])
+        (mount / "s" / "index.parquet").unlink()
+        subprocess.run(["mount", "-o", "remount,ro", str(mount)], check=True)
+        assert len(open_sweep(mount / "s").index) == 8
+        with pytest.raises(ValueError, match="folder: nothing can be written to"): small(mount / "s", PICTURES[:3])
+    finally: subprocess.run(["umount", str(mount)], check=True)
+
+
 def test_large_sweeps_open_quickly(tmp_path):
     import pandas as pd
     s = small(tmp_path / "s")
@@ -299,3 +388,14 @@ def test_from_the_command_line(tmp_path):
     assert "it must be the folder of a sweep" in call("status", tmp_path).stderr
     (tmp_path / "sweep.toml").write_text('folders = "kept"')
     assert "has 'folders'; it may have folder, samples" in call("sweep", tmp_path / "sweep.toml").stderr
+
+
+@pytest.mark.parametrize("name, data, told", [("a.jsonl", b'{"text": "a"}\n\n{"text":', "samples: line 3 of .*a.jsonl is no JSON"), ("a.txt", b"caf\xe9", "samples: .*a.txt is not UTF-8"),
+    ("b.jsonl", '\ufeff{"text": "a\u2028b"}\r\n'.encode(), [{"text": "a\u2028b"}]), ("b.txt", "\ufeffa\x85b\r\n \nc".encode(), ["a\x85b", "c"])])
+def test_files_of_samples(name, data, told, tmp_path):
+    from interlib.cli import read_config
+    (tmp_path / name).write_bytes(data)
+    (tmp_path / "sweep.toml").write_text(f'folder = "kept"\nsamples = "{name}"\n[models]\nlm = "smollm2"\n')
+    if isinstance(told, list): assert read_config(tmp_path / "sweep.toml")["samples"] == told
+    else:
+        with pytest.raises(ValueError, match=told): read_config(tmp_path / "sweep.toml")
