@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from .files import digest, load_tensors, save_tensors
-from .games import Game, Masked, borrowed, class_target, class_names, classifier_game, from_layer, layer_output, layer_reader, model_name, place_of, readable, to_model
+from .games import (Game, Masked, borrowed, check_request, class_target, classifier_game, from_layer, layer_output, layer_reader, model_name, place_of, readable,
+                            to_model)
 from .masking import FOREGROUND, players_of, words
 from .models import fingerprint
 
@@ -318,6 +319,7 @@ def concept_game(
     if not present.any(): raise ValueError("inputs: no concept is present in this sample; it must have at least one")
     names = list(map(str, concepts.names))
     if players is None: players = present.nonzero()[:, 0].tolist()
+    check_request(model, z, names, players, target, output, rival, choose, "concept")      # before the passes of `layer_reader`
     read = layer_reader(model, concepts.layer, inputs, feature[0], base)
     if not residual:
         if target is None: target = class_target(None, z)

@@ -83,7 +83,7 @@ def _ranking(
 )->list:
     "Refuses what is not an order of all players."
     try: order = [int(i) if isinstance(i, Integral) or float(i).is_integer() else None for i in (ranking.tolist() if hasattr(ranking, "tolist") else ranking)]
-    except TypeError as e: raise TypeError(f"ranking: got {ranking!r}; it must be a list of the players' numbers, most important first") from e
+    except (TypeError, ValueError) as e: raise TypeError(f"ranking: got {ranking!r}; it must be a list of the players' numbers, most important first") from e
     if sorted(order, key=str) != sorted(range(n), key=str): raise ValueError(f"ranking: got {list(ranking)}; it must have each of the players 0 to {n - 1} once, most important first")
     return order
 

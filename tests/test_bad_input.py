@@ -186,6 +186,33 @@ CASES = {
         ("generalization_power([x], [z])", ValueError, "test_xs", "2 players", "equally many"),
         ("agreement([x, y], [x])", ValueError, "a, b", "2 and 1 samples", "the same samples"),
     ],
+    "Importance and concepts": [
+        ("sobol_total(v, p=1)", ValueError, "p", "got 1", "between 0 and 1"),
+        ("sobol(torch.ones(8))", ValueError, "v", "all equal", "no variance"),
+        ("sobol_first(v * nan)", ValueError, "v", "entry 0 is nan", "must be finite"),
+        ("insertion(v, [0, 1])", ValueError, "ranking", "[0, 1]", "players 0 to 2 once"),
+        ("deletion(v, 'abc')", TypeError, "ranking", "'abc'", "list of the players' numbers"),
+        ("best_ranking(torch.stack([v, v]))", ValueError, "v", "(2, 8)", "one value table"),
+        ("ranking_of([1., nan, 2.])", ValueError, "x", "[1.0, nan, 2.0]", "one finite score a player"),
+        ("ranking_of(x, k=-1)", ValueError, "k", "-1", "0 or more"),
+        ("importance(v, z)", ValueError, "v", "(8,)", "(4,) for 2 players"),
+        ("plot_insertion({'a': [0., 1.], 'b': [0., 1., 2.]})", ValueError, "curves", "2, 3 points", "one more than there are players"),
+        ("find_concepts(net, 'a text', '1')", TypeError, "data", "str", "list of texts"),
+        ("find_concepts(net, ['a text'], '1')", TypeError, "tokenizer", "NoneType", "fast tokenizer"),
+        ("find_concepts(net, pictures, 'layer1')", ValueError, "layer", "'layer1'", "'0', '1', '2', '3'"),
+        ("find_concepts(net, pictures, '1', k=0)", ValueError, "k", "got 0", "1 or more"),
+        ("find_concepts(net, pictures, '1', k=9)", ValueError, "k", "got 9", "the layer has 4 channels", 1),
+        ("concept_game(net, image[None], 'c1')", TypeError, "concepts", "str", "find_concepts"),
+        ("concept_game(mlp, tensor([row]), concepts)", ValueError, "concepts", "another network", "find those of this one"),
+        ("concept_game(net, pictures, concepts)", ValueError, "inputs", "a batch of 2", "one sample", 1),
+        ("concept_game(net, image[None], concepts, residual=1)", TypeError, "residual", "got 1", "True or False"),
+        ("concept_game(net, image[None], concepts, players=['c9'])", ValueError, "players", "'c9'", "c0, c1", 1),
+        ("concept_maps(game)", ValueError, "game", "a, b, c", "concept_game"),
+        ("match_concepts((net, mlp), (concepts, concepts), pictures)", ValueError, "concepts", "another network", "find those of this one"),
+        ("plot_crops(pictures, ['a', 'b'])", ValueError, "crops", "(2, 3, 8, 8)", "(concepts, crops, 1 or 3, side, side)"),
+        ("plot_concept_maps(image, torch.ones(2, 4, 4), [(5,)], 'ab')", ValueError, "groups", "[(5,)]", "from 0 to 1"),
+        ("plot_token_maps(['a'], [[1., 2.]], ['b'])", ValueError, "maps", "(1, 2)", "(1, 1)"),
+    ],
     "Sparsity, Taylor and attributions": [
         ("sparsity_bound(v, M=4)", ValueError, "M", "4", "from 1 to 3"),
         ("sparsity_bound(v, tau=0)", ValueError, "tau", "0", "above 0"),
@@ -262,7 +289,8 @@ def made():
     (folder/"notes.txt").write_text("no tensors")
     il.Baseline(torch.zeros(3, 1, 1), "vgg", {}).save(folder/"baseline.safetensors")
     names = {name: getattr(il, name) for name in dir(il) if not name.startswith("_")}
-    return models, names | dict(
+    concepts = il.find_concepts(net, pictures, "1", k=2, progress=False)
+    return models, names | dict(concepts=concepts,
         torch=torch, tensor=tensor, nan=float("nan"), Saliency=Saliency, v=v, x=x, y=y, z=z, lm=models.counted(lm), tokenizer=tokenizer, slow_tokenizer=type("SlowTokenizer", (), {"is_fast": False})(),
         text="A red apple falls to the ground", net=net, flat=models.counted(nn.Flatten(0)), mlp=models.counted(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()), pictures=pictures, image=pictures[0], row=[1., 2., 3., 4.],
         worth=worth, game=il.Game(worth, ["a", "b", "c"]), picture_game=il.image_game(net, pictures[0], players=[0, 5]), folder=folder,
@@ -327,7 +355,7 @@ Every message names the argument, what was given, and what is allowed. Each call
 
 In the calls `v` is a value table of three players, `x` and `y` are `Interactions` of three players and `z` of two, `lm` is a language model, `text` has seven words,
 `net` sorts pictures of shape (3, 8, 8) into three classes, `mlp` rows of four columns, `flat` returns no classes at all, `worth` is a plain function,
-`game` a `Game` of it with three players, `picture_game` one of `net` with two, `split` a `DataSplit`, and `FOLDER` stands for `folder`.
+`game` a `Game` of it with three players, `picture_game` one of `net` with two, `split` a `DataSplit`, `concepts` two of `net`'s layer '1', and `FOLDER` stands for `folder`.
 """
 
 
