@@ -160,15 +160,19 @@ def agree_on(
     folder:Path, # of a sweep
     asked:dict, # as `request` gives it
 )->dict: # the same, with what is known of the models
-    "Writes what is asked for, or raises `ValueError` if something else was asked for before; samples, models and settings may be added."
+    "Writes what is asked for, or raises `ValueError` if something else was asked for before and tables were made; samples, models and settings may be added."
     if (folder/"sweep.json").exists():
         said = read_request(folder)
         for key in SAYS:
             same = asked[key] == said[key] if key != "settings" else all(asked[key].get(k, s) == s for k, s in said[key].items())
+            if not same and not any(folder.rglob("*.safetensors")):                          # nothing was made: a mistake, now mended
+                shutil.rmtree(folder/"errors", ignore_errors=True)
+                break
             if not same: raise ValueError(f"{key}: got {asked[key]!r}; {folder} was made with {said[key]!r}, and one folder has one answer")
-        for i, (new, old) in enumerate(zip(asked["samples"], said["samples"])):
-            if new != old: raise ValueError(f"samples: number {i} is not the one that {folder} was made with; samples may be added at the end, not changed")
-        asked = asked | {"samples": max(asked["samples"], said["samples"], key=len), "settings": said["settings"] | asked["settings"], "models": said["models"] | asked["models"] | said["models"]}       # old ones first, and as they were
+        else:
+            for i, (new, old) in enumerate(zip(asked["samples"], said["samples"])):
+                if new != old: raise ValueError(f"samples: number {i} is not the one that {folder} was made with; samples may be added at the end, not changed")
+            asked = asked | {"samples": max(asked["samples"], said["samples"], key=len), "settings": said["settings"] | asked["settings"], "models": said["models"] | asked["models"] | said["models"]}       # old ones first, and as they were
     write_json(folder/"sweep.json", asked)
     return asked
 

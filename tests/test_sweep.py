@@ -178,6 +178,15 @@ def test_a_model_that_cannot_be_loaded_fails_its_samples_only(tmp_path):
     assert len(s.errors) == 0 and len(s.index) == 20 * 4
 
 
+def test_a_mistake_in_which_nothing_was_made_can_be_mended(tmp_path):
+    how = dict(models={"a": net(0)})
+    s = small(tmp_path / "s", settings={"s": {"grid": 2, "playerz": 3}}, game="image", **how)
+    assert len(s.errors) == len(PICTURES) and "playerz" in s.errors.message[0] and len(s.index) == 0
+    s = small(tmp_path / "s", settings={"s": {"grid": 2, "players": 3}}, game="image", **how)
+    assert len(s.errors) == 0 and len(s.index) == len(PICTURES)
+    with pytest.raises(ValueError, match="one folder has one answer"): small(tmp_path / "s", settings={"s": {"grid": 2}}, game="image", **how)
+
+
 def test_different_players_share_nothing(tmp_path):
     def own(network, sample, seed): return il.image_game(network, grid=4, players=3, choose="random", seed=seed if network is first else 7, **sample)
     first = net(0)
