@@ -233,6 +233,10 @@ CASES = {
         ("attributed_by_order(torch.zeros(7, 3))", ValueError, "a", "(7, 3)", "(2**n, n)"),
     ],
     "Figures and widgets": [
+        ("WhatIf(v, v)", TypeError, "x", "Tensor", "Interactions"),
+        ("WhatIf(x, v, top=0)", ValueError, "top", "got 0", "1 or more"),
+        ("Sparsity(x, v, most=0)", ValueError, "most", "got 0", "1 or more"),
+        ("Sharing([v, v], alpha=1.5)", ValueError, "alpha", "1.5", "from 0 to 1"),
         ("plot_interactions([1., 2.], [('a',)], 'and')", ValueError, "effects", "has 2, labels has 1", "equally many"),
         ("plot_interactions([1.], [('a',)], 'xor')", ValueError, "kinds", "'xor'", "'and' or 'or'"),
         ("plot_interactions([1.], [('a',)], 'and', ax=3)", TypeError, "ax", "int", "one matplotlib Axes, or None"),
