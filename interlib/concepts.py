@@ -87,7 +87,7 @@ def batches(
         if data.ndim < 2 or not len(data): raise ValueError(f"data: got shape {tuple(data.shape)}; it must be samples (N, ...)")
         for i in range(0, len(data), size): yield Batch(i, to_model(data[i:i + size], None, device, dtype))
         return
-    if isinstance(data, str) or not hasattr(data, "__len__") or not len(data) or not all(isinstance(t, str) for t in data): raise TypeError(f"data: got a {type(data).__name__}; it must be a tensor of samples (N, ...), or a list of texts")
+    if not isinstance(data, (list, tuple)) or not len(data) or not all(isinstance(t, str) for t in data): raise TypeError(f"data: got a {type(data).__name__}; it must be a tensor of samples (N, ...), or a list of texts")
     if not getattr(tokenizer, "is_fast", False): raise TypeError(f"tokenizer: got {type(tokenizer).__name__}; texts need a fast tokenizer")
     size = size if tokenizer.pad_token is not None else 1
     longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
@@ -116,7 +116,7 @@ class Concepts:
     model:str # fingerprint of the network
     levels:Tensor # float64 `(k,)`: a tenth of the positions that have the concept have more of it than this
     shares:Tensor # float64 `(k,)`: `|u|^2` of the concept, as a part of the activations' squares
-    error:float # `|A - U W| / |A|` on the rows that were factorised
+    error:float # `|A - U W| / |A|` on the rows that were factorised, in the layer's own coordinates
     crops:Tensor=None # float32 `(k, t, channels, s, s)`, of images: where the concept is strongest, one crop a sample
     terms:list=None # of texts: for each concept `[word, text]` where it is strongest, one entry a word
     meta:dict=field(default_factory=dict) # how they were found
@@ -197,12 +197,19 @@ def _shown(rows, data, u, k, shape, where, names, side):
     crops = [[cut(r) for r in strongest_rows(u[:, i], [s for s, _ in where], 8)] for i in range(k)]
     return dict(crops=torch.stack([torch.stack((some + [torch.zeros(data.shape[1], side, side)] * 8)[:8]) for some in crops]))
 
+def _able(batch, rows, layer):
+    "Bool `(B, positions)`: what is no padding; raises `ValueError` for texts without a row for each token."
+    if batch.valid is None: return torch.ones(rows.shape[:2], dtype=torch.bool)
+    if batch.valid.shape != rows.shape[:2]: raise ValueError(f"layer: {layer!r} has {rows.shape[1]} positions for {batch.valid.shape[1]} tokens; of texts, it must have one for each token")
+    return batch.valid.cpu()
+
 def _inside(model, batch, within, positions, shape):
-    "Bool `(B, positions)`: where the concept of a later layer is strong."
+    "Bool `(B, positions)`: where the concept of a later layer is strong; raises `ValueError` for layers whose positions have nothing in common."
     concepts, i = within
     later = layer_output(model, concepts.layer, batch.inputs)[0]
     strong = concepts.encode(as_rows(later))[..., i] >= concepts.levels[i]
     if strong.shape[1] == positions: return strong
+    if strong.shape[1] > 1 and (later.ndim, len(shape)) != (4, 3): raise ValueError(f"within: {concepts.layer!r} returns features of shape {tuple(later.shape[1:])}, this layer {tuple(shape)}; both must be maps or have the same positions, or the later one a single position")
     grid = strong.float().view(len(strong), 1, *(later.shape[2:] if later.ndim == 4 else (1, strong.shape[1])))
     return F.interpolate(grid, shape[1:] if len(shape) == 3 else (1, positions)).flatten(1) > 0
 
@@ -218,18 +225,22 @@ def find_concepts(
     seed:int=0, # of the draw and the start
     progress:bool=True, # show a bar
 )->Concepts: # the one with the largest share first
-    "The directions a layer's activations are made of (CRAFT, Fel et al. 2023). Raises `TypeError` or `ValueError` for arguments that cannot be used, before the data are read."
-    for name, number in (("k", k), ("rows", rows)):
+    "The directions a layer's activations are made of (CRAFT, Fel et al. 2023). Raises `TypeError` or `ValueError` for arguments that cannot be used."
+    for name, number in (("k", k), ("rows", rows), ("side", 1 if side is None else side)):
         if isinstance(number, bool) or not isinstance(number, Integral) or number < 1: raise ValueError(f"{name}: got {number!r}; it must be an int of 1 or more")
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**32: raise ValueError(f"seed: got {seed!r}; it must be an int from 0 to 2**32 - 1")
     if within is not None:
+        if not isinstance(within, (tuple, list)) or len(within) != 2: raise TypeError(f"within: got a {type(within).__name__}; it must be concepts of a later layer and one's name")
         check_concepts(model, within[0])
         if within[1] not in within[0].names: raise ValueError(f"within: got the concept {within[1]!r}; the concepts are {', '.join(map(repr, within[0].names))}")
         within = within[0], within[0].names.index(within[1])
+    seed, todo = int(seed), batches(model, data, tokenizer)
+    todo, steps = (todo, math.ceil(len(data) / 32)) if isinstance(data, Tensor) and data.ndim else (list(todo), None)      # of images, one batch at a time is on the device
     g, a, where, labels, shape = torch.Generator().manual_seed(seed), [], [], [], None
-    for batch in tqdm(list(batches(model, data, tokenizer)), disable=not progress, desc="activations", leave=False):
+    for batch in tqdm(todo, total=steps, disable=not progress, desc="activations", leave=False):
         with readable("data", data): feature = layer_output(model, layer, batch.inputs)[0]
         r, shape = as_rows(feature), feature.shape[1:]
-        able = torch.ones(r.shape[:2], dtype=torch.bool) if batch.valid is None else batch.valid
+        able = _able(batch, r, layer)
         if within: able = able & _inside(model, batch, within, r.shape[1], shape)
         places = able.nonzero()
         places = places[torch.randperm(len(places), generator=g)[:math.ceil(rows * len(r) / len(data))].sort().values]
@@ -239,9 +250,10 @@ def find_concepts(
     a = torch.cat(a).numpy()
     if not np.isfinite(a).all(): raise ValueError(f"layer: {layer!r} returns NaN or infinity on the data; all features must be finite")
     if len(a) < k: raise ValueError(f"k: got {k}; the data have {len(a)} positions{' where that concept is strong' if within else ''}, and it must be at most that")
-    a = without_signs(a) if (signs := bool((a < 0).any())) else a
+    own, a = a, without_signs(a) if (signs := bool((a < 0).any())) else a
     if k > a.shape[1]: raise ValueError(f"k: got {k}; the layer has {a.shape[1]} channels, and it must be at most that")
     W = factorise(a, k, seed)
+    if not len(W): raise ValueError(f"layer: {layer!r} returns nothing but zeros on the data; there is nothing to factorise")
     u = coefficients(a, W)
     rank = np.argsort(-(u**2).sum(0), kind="stable")
     W, u, total = W[rank], u[:, rank], (a**2).sum()
@@ -249,9 +261,11 @@ def find_concepts(
     shown = _shown(a, data, u, len(W), shape, where, labels if batch.offsets else None, side)
     names = [f"c{i}" for i in range(len(W))]
     if "terms" in shown: names = [f"c{i} " + "·".join(w.lower() for w, _ in some[:3]) for i, some in enumerate(shown["terms"])]
+    W, u = torch.from_numpy(W), torch.from_numpy(u)
     about = dict(model=model_name(model), k=int(k), seed=seed, samples=len(data), rows=len(a), signs=signs, data=digest({"data": data if isinstance(data, Tensor) else torch.tensor(list("\n".join(data).encode()))}),
                  within=None if within is None else [within[0].layer, within[0].names[within[1]], digest({"dictionary": within[0].dictionary})])
-    return Concepts(torch.from_numpy(W), names, layer, fingerprint(model), torch.tensor(levels), torch.from_numpy((u**2).sum(0) / total), float(np.linalg.norm(a - u @ W) / total**.5), meta=about, **shown)
+    found = Concepts(W, names, layer, fingerprint(model), torch.tensor(levels), (u**2).sum(0) / total, 0., meta=about, **shown)
+    return replace(found, error=float(np.linalg.norm(own - (u @ found.directions(own.shape[1])).numpy()) / total**.5))
 
 # %% ../nbs/18_concepts.ipynb #6b1e4b7b
 def check_concepts(
@@ -274,7 +288,7 @@ def reconstruction_error(
     missed = total = 0.
     for batch in batches(model, data, tokenizer):
         r = as_rows(layer_output(model, concepts.layer, batch.inputs)[0]).double().cpu()
-        r = r[torch.ones(r.shape[:2], dtype=torch.bool) if batch.valid is None else batch.valid.cpu()]
+        r = r[_able(batch, r, concepts.layer)]
         missed, total = missed + (r - concepts.encode(r) @ concepts.directions(r.shape[1])).square().sum().item(), total + r.square().sum().item()
     return (missed / total)**.5 if total else 0.
 
@@ -311,6 +325,7 @@ def concept_game(
     text, inputs = inputs if isinstance(inputs, str) else None, to_model(inputs, tokenizer, *place_of(model))
     with readable("inputs", inputs): feature, z = layer_output(model, concepts.layer, inputs)
     if len(feature) != 1: raise ValueError(f"inputs: got a batch of {len(feature)}; it must be one sample, with a batch axis of one")
+    if not feature.isfinite().all(): raise ValueError(f"inputs: layer {concepts.layer!r} returns NaN or infinity; all features must be finite")
     u, W = concepts.encode(as_rows(feature))[0].T, concepts.directions(as_rows(feature).shape[2])
     whole = as_feature((u.T @ W)[None], feature.shape[1:])[0].to(feature)
     base = feature[0] - whole if residual else torch.zeros_like(whole)
@@ -353,6 +368,7 @@ def responses(
         u, shape = concepts.encode(as_rows(feature)), tuple(feature.shape[2:]) if feature.ndim == 4 else None
         if batch.offsets is None: found.append(F.adaptive_avg_pool2d(u.transpose(1, 2).unflatten(2, shape), grid or shape).flatten(2).transpose(1, 2).flatten(0, 1) if shape else u.mean(1))
         else: found += [u[s, list(w.positions)].mean(0, keepdim=True) for s, spans in enumerate(batch.offsets) for w in players_of(data[batch.first + s], spans)]
+    if not found: raise ValueError("data: got texts without a word; concepts are compared word by word")
     return torch.cat(found), shape
 
 def match_concepts(

@@ -124,6 +124,9 @@ def test_attributions_of_concepts(planted):
     (lambda net, x, c: il.find_concepts(net, x[:2], "nowhere"), "layer: got 'nowhere'"),
     (lambda net, x, c: il.find_concepts(net, x[:2], "see", k=2.5), "k: got 2.5"),
     (lambda net, x, c: il.find_concepts(net, x[:2], "see", rows=0), "rows: got 0"),
+    (lambda net, x, c: il.find_concepts(net, x[:2], "see", side=-3), "side: got -3"),
+    (lambda net, x, c: il.find_concepts(net, x[:2], "see", seed=None), "seed: got None"),
+    (lambda net, x, c: il.concept_game(net, x[:1] * torch.nan, c), "inputs: layer 'see' returns NaN"),
     (lambda net, x, c: il.find_concepts(net, x[:2] * torch.nan, "see", progress=False), "layer: 'see' returns NaN or infinity"),
     (lambda net, x, c: il.concept_game(net, x[:1], None), "concepts: got a NoneType"),
     (lambda net, x, c: il.concept_game(net, x[:1], c, residual="no"), "residual: got 'no'"),
@@ -136,3 +139,83 @@ def test_wrong_calls(planted, call, message):
     net, x, _, concepts = planted
     with pytest.raises((ValueError, TypeError)) as e: call(net, x, concepts)
     assert str(e.value).startswith(message), e.value
+
+
+class Tokens(nn.Module):
+    "Words to a class: features of either sign after `mix`, one vector a text after `pool`."
+    def __init__(self):
+        super().__init__()
+        self.embed, self.mix, self.pool, self.decide = nn.Embedding(6, 8), nn.Linear(8, 8), nn.Linear(8, 4), nn.Linear(4, 2)
+
+    def forward(self, input_ids, attention_mask): return self.decide(self.pool((self.mix(self.embed(input_ids)) * attention_mask[..., None]).mean(1)))
+
+
+@pytest.fixture(scope="module")
+def reading():
+    tokenizers, transformers = pytest.importorskip("tokenizers"), pytest.importorskip("transformers")
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({w: i for i, w in enumerate(["[PAD]", "a", "dull", "good", "film", "!"])}, unk_token="!"))
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    with seeded(0): net = Tokens().eval()
+    return net, transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", model_input_names=["input_ids", "attention_mask"])
+
+
+def test_error_is_that_of_the_layer_where_features_have_signs(reading):
+    net, tokenizer = reading
+    texts = ["a dull film", "good", "a good good film !"]
+    concepts = il.find_concepts(net, texts, "mix", k=2, tokenizer=tokenizer, progress=False)
+    assert concepts.meta["signs"] and concepts.error > .1
+    assert concepts.error == pytest.approx(il.reconstruction_error(net, texts, concepts, tokenizer))
+
+
+def test_texts_that_cannot_be_used(reading):
+    net, tokenizer = reading
+    texts = ["a dull film", "good"]
+    with pytest.raises(ValueError, match="^layer: 'pool' has 1 positions for 3 tokens"): il.find_concepts(net, texts, "pool", k=1, tokenizer=tokenizer, progress=False)
+    with pytest.raises(TypeError, match="^data: got a ndarray"): il.find_concepts(net, np.array(texts), "mix", k=1, tokenizer=tokenizer)
+    concepts = il.find_concepts(net, texts, "mix", k=2, tokenizer=tokenizer, progress=False)
+    with pytest.raises(ValueError, match="^data: got texts without a word"): il.match_concepts((net, net), (concepts, concepts), ["!"], (tokenizer, tokenizer))
+
+
+class Sequence(nn.Module):
+    "A map, then its positions as tokens beside one more."
+    def __init__(self):
+        super().__init__()
+        self.see, self.mix, self.decide = nn.Conv2d(1, 4, 8, stride=8), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x): return self.decide(self.mix(nn.functional.pad(self.see(x).flatten(2).transpose(1, 2), (0, 0, 1, 0))).mean(1))
+
+
+def test_within_asks_for_positions_that_correspond(planted):
+    _, x, _, _ = planted
+    net = Sequence().eval()
+    late, map_, vector = (il.find_concepts(net, x[:20], layer, k=1, progress=False) for layer in ("mix", "see", "decide"))
+    for layer, later in (("see", late), ("mix", map_)):
+        with pytest.raises(ValueError, match="^within: "): il.find_concepts(net, x[:20], layer, k=1, within=(later, "c0"), progress=False)
+    assert il.find_concepts(net, x[:20], "see", k=1, within=(vector, "c0"), progress=False).meta["rows"] % 4 == 0
+    with pytest.raises(TypeError, match="^within: got a Concepts"): il.find_concepts(net, x[:20], "see", within=late)
+
+
+@pytest.mark.parametrize("size", [0., 1e-200])
+def test_features_of_nothing_but_zeros(size):
+    class Zero(nn.Module):
+        def forward(self, x): return size * x
+    net = nn.Sequential(nn.Linear(3, 3), Zero(), nn.Linear(3, 2)).double().eval()
+    with pytest.raises(ValueError, match="^layer: '1' returns nothing but zeros"): il.find_concepts(net, torch.ones(9, 3), "1", k=2, progress=False)
+
+
+def test_images_go_to_the_model_batch_by_batch(planted, monkeypatch):
+    net, x, _, _ = planted
+    import interlib.concepts as module
+    log, batches, look = [], module.batches, module.layer_output
+    def told(*args):
+        for b in batches(*args): log.append("read"); yield b
+    monkeypatch.setattr(module, "batches", told)
+    monkeypatch.setattr(module, "layer_output", lambda *args: (log.append("seen"), look(*args))[1])
+    il.find_concepts(net, x[:80], "see", k=2, progress=False)
+    assert log == ["read", "seen"] * 3
+
+
+def test_seeds_of_numpy_can_be_stored(planted, tmp_path):
+    net, x, _, _ = planted
+    il.find_concepts(net, x[:40], "see", k=np.int64(2), seed=np.int64(3), progress=False).save(tmp_path / "c.safetensors")
+    assert il.Concepts.load(tmp_path / "c.safetensors").meta["seed"] == 3
