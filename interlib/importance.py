@@ -60,7 +60,7 @@ def sobol_total(
     v:Tensor, # value table `(..., 2**n)`
     p:float=.5, # probability that a player is present
 )->Tensor: # float64 `(..., n)`
-    "`S_Ti`: the part of the variance that is gone when a player's presence is fixed; Eq. 3 of Fel et al. (2023); raises as `sobol`."
+    "`S_Ti`: the part of the variance that is gone when a player's presence is fixed; the index by which Fel et al. (2023) rank concepts; raises as `sobol`."
     return superset_sum(sobol(v, p))[..., 2**torch.arange(n_players(v))]
 
 # %% ../nbs/08_importance.ipynb #e598fc81
