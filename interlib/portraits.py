@@ -258,13 +258,18 @@ def plot_brackets(
     return ax
 
 # %% ../nbs/01_portraits.ipynb #fcb6e081
+def _array(
+    x, # tensor on any device, array, or nested lists
+)->np.ndarray:
+    "Its numbers, where matplotlib can read them."
+    return np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
+
 def _picture(
     image, # `(H, W)`, `(1, H, W)` or `(3, H, W)`, in any range
     regions, # `(H, W)` integers, -1 for pixels of no player
 )->tuple: # float64 `(H, W, 3)` from 0 to 1; int `(H, W)`
     "A picture and its label map; refuses other shapes, numbers that are not finite, and maps without a player."
-    array = lambda x: np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
-    try: image, regions = array(image).astype(float), array(regions)
+    try: image, regions = _array(image).astype(float), _array(regions)
     except (TypeError, ValueError) as e: raise TypeError(f"image: got {type(image).__name__}; it must hold numbers") from e
     if not (image.ndim == 2 or image.ndim == 3 and image.shape[0] in (1, 3)) or not image.size: raise ValueError(f"image: got shape {image.shape}; it must be (H, W), (1, H, W) or (3, H, W)")
     if not np.isfinite(image).all(): raise ValueError("image: has entries that are not finite")
@@ -412,7 +417,7 @@ def plot_crops(
 )->"Axes":
     "Rows of crops, one row a concept. Raises `ValueError` for crops of another shape, or names that do not fit."
     from matplotlib.patches import Rectangle
-    crops = np.asarray(crops.detach().cpu() if isinstance(crops, Tensor) else crops, dtype=float)
+    crops = _array(crops).astype(float)
     if crops.ndim != 5 or crops.shape[2] not in (1, 3) or not crops.size or not np.isfinite(crops).all(): raise ValueError(f"crops: got shape {crops.shape}; it must be (concepts, crops, 1 or 3, side, side), all finite")
     if len(names) != len(crops): raise ValueError(f"names: got {len(names)}; there are {len(crops)} concepts")
     (k, t, _, h, w), names = crops.shape, [_elide(_visible(n), 28) for n in names]
@@ -443,7 +448,7 @@ def plot_concept_maps(
 )->"Axes":
     "A sample, once for each group of concepts, shaded by where each of them is. Raises `ValueError` for maps, groups and names that do not fit."
     from matplotlib.colors import to_rgb
-    image, maps = (np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x, dtype=float) for x in (image, maps))
+    image, maps = _array(image).astype(float), _array(maps).astype(float)
     if image.ndim != 3 or image.shape[0] not in (1, 3): raise ValueError(f"image: got shape {image.shape}; it must be (1 or 3, H, W)")
     if maps.ndim != 3 or not (maps >= 0).all(): raise ValueError(f"maps: got shape {maps.shape}{'' if maps.ndim != 3 else ' with NaN or negative entries'}; it must be (concepts, h, w), none negative")
     groups, names = [tuple(g) for g in groups], [_visible(n) for n in names]
@@ -482,7 +487,7 @@ def plot_token_maps(
 )->"Axes":
     "How much of each concept is in each token, darker for more; each row is scaled to its largest. Raises `ValueError` for maps, tokens and names that do not fit."
     import seaborn as sns
-    maps = np.asarray(maps.detach().cpu() if isinstance(maps, Tensor) else maps, dtype=float)
+    maps = _array(maps).astype(float)
     words, names = [_elide(_visible(t), 14) for t in words], [_elide(_visible(n), 32) for n in names]
     if maps.shape != (len(names), len(words)) or not (maps >= 0).all(): raise ValueError(f"maps: got shape {maps.shape}; it must be ({len(names)}, {len(words)}), one row a name and one column a token, none negative")
     ax = _axes(ax, .9 + .27 * len(names))
