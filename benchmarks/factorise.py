@@ -13,7 +13,7 @@ from sklearn.decomposition import NMF, MiniBatchNMF
 
 import interlib as il
 from interlib.concepts import as_rows, coefficients
-from interlib.games import layer_output
+from interlib.layers import layer_output
 
 K = 12
 

@@ -10,10 +10,11 @@ from interlib.decomposition import alternatives, decompose, decompose_shared, ha
 from interlib.evaluation import Cost, cost, evaluate
 from interlib.explainers import attribute, gradient_x_difference
 from interlib.first_order import sgd
-from interlib.games import Game, feature_game, image_game, tabular_game, text_game
+from interlib.games import Game, image_game
 from interlib.importance import (best_ranking, curve_area, deletion, importance, insertion, plot_insertion, ranking_of, sobol, sobol_first, sobol_total,
                                  variance_parts)
 from interlib.interactions import Interactions, Solution
+from interlib.layers import feature_game
 from interlib.masking import Baseline
 from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_lm, resnet, transplant, vgg
 from interlib.plots import (plot_agreement, plot_interactions, plot_matching, plot_order_strength, plot_shared, plot_shared_strength,
@@ -25,9 +26,11 @@ from interlib.sparsity import (axioms, estimate_mean_outputs, estimated_conditio
                                sparsity_bound, sparsity_conditions, sparsity_summary, sparsity_thresholds)
 from interlib.sweep import open_sweep, sweep
 from interlib.synthetic import and_or_game, planted
+from interlib.table_games import tabular_game
 from interlib.taylor import Polynomial, Taylor, taylor, taylor_error, taylor_fft
 from interlib.taylor_methods import METHODS, Method, Neuron, by_captum, by_definition, side_by_side, weighted_sum
 from interlib.taylor_principles import audit, plot_principles, principle_table, principles, recover_weights
+from interlib.text_games import text_game
 from interlib.training import Training, train, trained
 from interlib.transferability import shared, shared_strength, transferability
 from interlib.transforms import (and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform,

@@ -118,7 +118,7 @@ def explain(
     "Masks a prompt in all ways and finds the sparsest AND-OR model of the outputs. Raises `TypeError`, `ValueError` or `RuntimeError` before any long work."
     from interlib.decomposition import _check, decompose
     from interlib.evaluation import evaluate
-    from interlib.games import text_game
+    from interlib.text_games import text_game
     _check_request(text, output, noise, batch_size)
     say = (lambda s: print(f"interlib: {s}", file=sys.stderr)) if progress else lambda s: None
     clock = [time.perf_counter()]

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from .files import digest, load_tensors, save_tensors
-from .games import (Game, Masked, borrowed, check_request, class_target, classifier_game, from_layer, layer_output, layer_reader, model_name, place_of, readable,
-                            to_model)
+from .games import Game, Masked, borrowed, check_request, class_target, classifier_game, model_name, place_of, readable
+from .layers import from_layer, layer_output, layer_reader, to_model
 from .masking import FOREGROUND, players_of, words
 from .models import fingerprint
 

@@ -27,9 +27,10 @@ from torch import Tensor
 
 from .coalitions import bits, check_memory, check_n
 from .files import digest, load_tensors, save_tensors
-from .games import Game, as_game, borrowed, next_token_logits
+from .games import Game, as_game, borrowed
 from .masking import mask_regions
 from .models import fingerprint
+from .text_games import next_token_logits
 
 # %% ../nbs/15_evaluation.ipynb #4d2866d7
 def joined(

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 from .confusing import average_order, offsetting, order_strength
 from .decomposition import decompose
 from .evaluation import evaluate
-from .games import feature_game, layer_of, place_of
+from .games import place_of
+from .layers import feature_game, layer_of
 from .masking import is_stop_word, players_of, random_players
 from .values import get_output
 

@@ -26,7 +26,8 @@ from .confusing import average_order, offsetting, order_strength
 from .decomposition import decompose, decompose_shared
 from .evaluation import cost, evaluate
 from .files import atomic_path, digest, load_tensors, save_tensors
-from .games import Game, image_game, text_game
+from .games import Game, image_game
+from .text_games import text_game
 from .interactions import Interactions, Solution
 from .models import fingerprint, load_lm
 from .training import RECIPES, trained

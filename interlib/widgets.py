@@ -26,7 +26,8 @@ from .confusing import average_order, confusing
 from .data import digits
 from .decomposition import decompose, decompose_shared
 from .evaluation import evaluate
-from .games import Game, image_game, regions_of, text_game
+from .games import Game, image_game, regions_of
+from .text_games import text_game
 from .interactions import Interactions
 from .masking import foreground, input_baseline, players_of, words
 from .models import load_lm

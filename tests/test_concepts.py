@@ -6,7 +6,7 @@ from torch import nn
 
 import interlib as il
 from interlib.concepts import as_rows
-from interlib.games import layer_output
+from interlib.layers import layer_output
 from interlib.models import seeded
 
 PARTS = torch.zeros(4, 5, 5)                                            # plus, box, cross, stripes
