@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['as_frame', 'own_names', 'match_names', 'trained_names', 'model_order', 'retype', 'join_column', 'Source', 'joined',
            'frames', 'arrays', 'Reading', 'array_of', 'innermost', 'margins', 'explains', 'refuse_classes',
-           'classifier_reading', 'scores_reading', 'is_booster', 'booster_ask', 'booster_reading', 'owner_of',
-           'names_classes', 'reading_of', 'is_numeric', 'forms', 'first_that_works', 'as_logits', 'are_probabilities',
-           'check_meaning', 'numbers_of', 'changed_by', 'network_takes', 'number_players', 'model_table',
-           'network_table', 'differs', 'check_sure', 'tabular_game']
+           'one_of_many', 'classifier_reading', 'scores_reading', 'is_booster', 'booster_ask', 'booster_reading',
+           'owner_of', 'names_classes', 'reading_of', 'is_numeric', 'forms', 'first_that_works', 'as_logits',
+           'are_probabilities', 'check_meaning', 'numbers_of', 'changed_by', 'network_takes', 'number_players',
+           'model_table', 'network_table', 'differs', 'check_sure', 'tabular_game']
 
 # %% ../nbs/14_table_games.ipynb #50b35e1b
 import copy
@@ -255,40 +255,44 @@ def refuse_classes(
     "Raises `ValueError`."
     raise ValueError(f"predict: {type(model).__name__} only names classes, and class numbers are no amounts; give a model with `predict_proba` or `decision_function` (soft voting, for one), or a function that returns numbers")
 
+def one_of_many(
+    model, # classifier
+    rows, # some, as the model wants them
+)->tuple: # the classes that it predicts `(B,)`, and all classes (an empty list if it does not say)
+    "Raises `ValueError` for a classifier that chooses several labels at once, whose numbers do not compete."
+    who, labels = type(model).__name__, getattr(model, "classes_", None)
+    if isinstance(labels, list) and labels and np.ndim(labels[0]): raise ValueError(f"predict: {who} answers {len(labels)} questions at once; give a function that returns the numbers of one of them")
+    said = np.asarray(model.predict(rows)) if hasattr(model, "predict") else np.zeros(len(rows))
+    if said.ndim == 2 and said.shape[1] > 1: raise ValueError(f"predict: {who} chooses several labels at once, so its numbers do not compete; give a function that returns those of one label")
+    return said.ravel(), list(labels) if labels is not None else []
+
 def classifier_reading(
-    model, # with `predict_proba` or `decision_function`
+    model, # classifier with `predict_proba`
     rows, # some, as the model wants them
 )->Reading:
-    "How to read a classifier. Raises `ValueError` for several labels at once, classes without numbers, and numbers that do not belong to classes."
-    labels, many = getattr(model, "classes_", None), len(rows)
-    if isinstance(labels, list) and labels and np.ndim(labels[0]): raise ValueError(f"predict: {type(model).__name__} answers {len(labels)} questions at once; give a function that returns the probabilities of one of them")
-    said = np.asarray(model.predict(rows)) if hasattr(model, "predict") else np.zeros(many)
-    if said.ndim == 2 and said.shape[1] > 1: raise ValueError(f"predict: {type(model).__name__} chooses several labels at once, so its numbers do not compete; give a function that returns those of one label")
-    labels = list(labels) if labels is not None else []
-    if hasattr(model, "predict_proba"):
-        def ask(rows):
-            p = array_of(model.predict_proba(rows), len(rows))
-            return np.stack([1 - p, p], 1) if p.ndim == 1 and len(labels) != 1 else p
-        p = ask(rows)
-        if not np.isfinite(p).all(): raise ValueError(f"predict: {type(model).__name__} gives NaN or infinity for the row or the baseline")
-        if p.ndim == 1: raise ValueError(f"predict: {type(model).__name__} knows a single class; it must know two or more")
-        if p.min() < -1e-6 or np.abs(p.sum(1) - 1).max() > 1e-3: raise ValueError(f"predict: the probabilities of {type(model).__name__} for a row are {p[0].tolist()}, which do not sum to 1, so its classes do not exclude each other; give a function that returns the number of one class")
-        if labels and len(labels) != p.shape[1]: raise ValueError(f"predict: {type(model).__name__} gives {p.shape[1]} probabilities for {len(labels)} classes")
-        for margin in margins(model):
-            try: z = array_of(margin(rows), many)
-            except Exception: continue
-            if explains(z, p): return Reading(margin, "margin", "log_odds", labels)
-        return Reading(ask, "probabilities", "prob", labels)
-    if not hasattr(model, "decision_function"): refuse_classes(model)
-    return scores_reading(model, rows, said, labels)
+    "How to read a classifier with probabilities. Raises `ValueError` for several labels at once, classes without numbers, and numbers that do not belong to classes."
+    who, labels = type(model).__name__, one_of_many(model, rows)[1]
+    def ask(rows):
+        p = array_of(model.predict_proba(rows), len(rows))
+        return np.stack([1 - p, p], 1) if p.ndim == 1 and len(labels) != 1 else p
+    p = ask(rows)
+    if not np.isfinite(p).all(): raise ValueError(f"predict: {who} gives NaN or infinity for the row or the baseline")
+    if p.ndim == 1: raise ValueError(f"predict: {who} knows a single class; it must know two or more")
+    if p.min() < -1e-6 or np.abs(p.sum(1) - 1).max() > 1e-3:
+        raise ValueError(f"predict: the probabilities of {who} for the row are {p[0].tolist()}; those of some rows do not sum to 1, so they do not exclude each other; give a function that returns the number of one class")
+    if labels and len(labels) != p.shape[1]: raise ValueError(f"predict: {who} gives {p.shape[1]} probabilities for {len(labels)} classes")
+    for margin in margins(model):
+        try: z = array_of(margin(rows), len(rows))
+        except Exception: continue                                      # not every model has it
+        if explains(z, p): return Reading(margin, "margin", "log_odds", labels)
+    return Reading(ask, "probabilities", "prob", labels)
 
 def scores_reading(
-    model, # with `decision_function`
+    model, # classifier with `decision_function`
     rows, # some, as the model wants them
-    said, # the classes that it predicts for them
-    labels:list, # of the classes
 )->Reading:
     "How to read decision values: one for each class; with two classes `-d` and `d`. Raises `ValueError` for those of pairs of classes."
+    said, labels = one_of_many(model, rows)
     def ask(rows):
         d = array_of(model.decision_function(rows), len(rows))
         return np.stack([-d, d], 1) if d.ndim == 1 else d
@@ -369,7 +373,7 @@ def reading_of(
         return replace(found, output="log_prob") if method == "predict_log_proba" else found
     classes = names_classes(model)
     if method in (None, "decision_function") and hasattr(model, "decision_function"):
-        if classes: return scores_reading(model, rows, np.asarray(model.predict(rows)), list(model.classes_))
+        if classes: return scores_reading(model, rows)
         return Reading(model.decision_function, "numbers")
     if method in (None, "predict") and classes: refuse_classes(model)
     if method is not None: return Reading(predict, "numbers" if hasattr(model, "fit") else "function")
@@ -444,9 +448,10 @@ def as_logits(
 
 def are_probabilities(
     z:Tensor, # `(B, classes)`
+    dtype=torch.float64, # of the arithmetic behind them
 )->bool:
     "Whether all rows are at least 0 and sum to 1, as logits never do by chance."
-    slack = 1e-2 if z.dtype in (torch.float16, torch.bfloat16) else 1e-4
+    slack = max(1e-4, 8 * torch.finfo(dtype).eps)
     return z.shape[1] > 1 and bool((z >= 0).all() and ((z.sum(1) - 1).abs() < slack).all())
 
 def check_meaning(
@@ -454,10 +459,11 @@ def check_meaning(
     output, # that is asked for
     z:Tensor, # logits of some rows `(B, classes)`
     who:str, # name of the model
+    dtype=torch.float64, # of the arithmetic behind them
 )->None:
     "Raises `ValueError` for an output that a model does not have."
     if callable(output): return
-    if kind == "function" and output != "logit" and are_probabilities(z):
+    if kind == "function" and output != "logit" and are_probabilities(z, dtype):
         raise ValueError(f"output: got {output!r}, which is computed from logits, but {who} returns probabilities (rows of at least 0 that sum to 1); let it return their logarithms, or ask for 'logit', which is the number itself")
     if kind == "probabilities" and output == "logit": raise ValueError(f"output: got 'logit', but {who} has probabilities and no logits; it must be 'prob', 'log_prob', 'log_odds' or 'margin'")
     if kind == "scores" and (output not in ("logit", "margin") or output == "margin" and z.shape[1] == 2):
@@ -557,7 +563,8 @@ def network_table(
     with borrowed(model), readable("row", x):
         z = read(model, x[None].clone())
         output = output or ("log_odds" if z.shape[1] > 1 else "logit")
-        if are_probabilities(z): check_meaning("function", output, read(model, rows[:64].clone()), model_name(model))
+        precision = place_of(model)[1]
+        if are_probabilities(z, precision): check_meaning("function", output, read(model, rows[:64].clone()), model_name(model), precision)
     return Masked(model, x, None, fill, read, None), Reading(read, "function", output), z, {}
 
 # %% ../nbs/14_table_games.ipynb #3f126df3
