@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LOCKS', 'DECLARED', 'borrowed', 'place_of', 'Game', 'as_game', 'Masked', 'logits_of', 'readable', 'declared_answers',
-           'WatchSigmoids', 'answers_of', 'class_names', 'class_target', 'question', 'check_count', 'check_choice',
-           'strongest_players', 'checked', 'network_game', 'model_name', 'output_name', 'baseline_name', 'regions_of',
-           'image_game', 'check_request', 'masked_answers', 'classifier_game']
+           'WatchSigmoids', 'answers_of', 'class_labels', 'class_names', 'class_target', 'question', 'check_count',
+           'check_choice', 'strongest_players', 'checked', 'network_game', 'model_name', 'output_name', 'baseline_name',
+           'regions_of', 'image_game', 'check_request', 'masked_answers', 'classifier_game']
 
 # %% ../nbs/14_games.ipynb #4ba4422b
 import re
@@ -192,29 +192,49 @@ def answers_of(
     return declared
 
 # %% ../nbs/14_games.ipynb #3970add5
+def class_labels(
+    model, # any
+    classes:int, # how many columns its logits have
+)->list: # one for every class, or empty
+    "Returns the classes as the model knows them: transformers' `id2label` or scikit-learn's `classes_`; a number where there is no name."
+    known = getattr(getattr(model, "config", None), "id2label", None) or dict(enumerate(getattr(model, "classes_", [])))
+    return [known.get(i, known.get(str(i), i)) for i in range(classes)] if known else []
+
 def class_names(
     model, # any
     classes:int, # how many columns its logits have
 )->list: # of names, one for every class, or empty
-    "What the classes are called, by transformers' `id2label` or scikit-learn's `classes_`; a number where there is no name."
-    known = getattr(getattr(model, "config", None), "id2label", None) or dict(enumerate(getattr(model, "classes_", [])))
-    return [str(known.get(i, known.get(str(i), i))) for i in range(classes)] if known else []
+    "Returns what the classes are called, as strings."
+    return [str(label) for label in class_labels(model, classes)]
 
 # %% ../nbs/14_games.ipynb #3026571c
+def _means(label, target):
+    "Whether a target names this label: a string by what is printed, anything else by value (`True` is not 1)."
+    if isinstance(target, str): return str(label) == target
+    if hasattr(label, "item"): label = label.item()                     # of numpy
+    return isinstance(target, bool) == isinstance(label, bool) and not isinstance(label, str) and label == target
+
 def class_target(
     target, # None, a class number, or a class name
     logits:Tensor, # `(1, classes)` of the sample
-    names=(), # of the classes
+    names=(), # of the classes: strings, or the labels as the model knows them
     name:str="target", # the argument it came in, for the message
 )->int: # class number
-    "The class that is meant; the most probable one for None. Raises `ValueError` for an unknown class."
+    "The class that is meant; the most probable one for None. Raises `ValueError` for an unknown class, or a number that is the name of another one."
     if target is None: return logits.argmax().item()
-    if isinstance(target, str):
-        if target not in names: raise ValueError(f"{name}: got {target!r}; the classes are {', '.join(map(repr, names)) or 'known by number only'}")
-        return list(names).index(target)
-    if isinstance(target, bool) or not isinstance(target, Integral): raise TypeError(f"{name}: got a {type(target).__name__}; it must be None, a class number or a class name")
-    check_logits(logits, target, name)
-    return int(target)
+    if getattr(target, "ndim", None) == 0: target = target.item()      # a number of numpy or torch
+    named = [i for i, label in enumerate(names) if _means(label, target)]
+    known = ", ".join(repr(str(label)) for label in names) or "known by number only"
+    if isinstance(target, str) and not named: raise ValueError(f"{name}: got {target!r}; the classes are {known}")
+    if len(named) > 1: raise ValueError(f"{name}: got {target!r}, the name of {len(named)} classes; give the number of one, from {named}")
+    if isinstance(target, Integral) and not isinstance(target, bool):
+        if named and 0 <= target < logits.shape[1] and named != [target]:
+            raise ValueError(f"{name}: got {target}, which is the name of class number {named[0]} and the number of class {str(names[target])!r}; "
+                             f"give the name as a string, {str(names[named[0]])!r} or {str(names[target])!r}")
+        if not named: check_logits(logits, target, name)
+    elif not named:
+        raise TypeError(f"{name}: got a {type(target).__name__}; it must be None, a class number or a class name")
+    return named[0] if named else int(target)
 
 # %% ../nbs/14_games.ipynb #f16a7960
 def question(
@@ -229,7 +249,7 @@ def question(
     get_output(output, rival)                                           # refuses the rival as it was given
     value = get_output(output, None if rival is None else find(rival, "rival"), answers)
     if columns == 1 and answers is LOGITS and output != "logit" and not callable(output): raise ValueError(f"output: got {output!r}; this model returns one number, whose only output is 'logit', the number itself")
-    several = hasattr(target, "__iter__") and not isinstance(target, str)
+    several = hasattr(target, "__iter__") and not isinstance(target, str) and getattr(target, "ndim", 1)
     if several and not len(target := [t.item() if isinstance(t, Tensor) else t for t in target]): raise ValueError("target: got an empty list; it must name at least one class")
     goal = [find(t, "target") for t in target] if several else find(target, "target")
     if rival is not None and find(rival, "rival") in (goal if several else [goal]): raise ValueError(f"rival: got {rival!r}, which is the target; it must be another class")
@@ -362,11 +382,12 @@ def check_request(
     players, target, output, rival, choose, # as the user gave them
     what:str, # what the players are, for messages
     answers:Answers=LOGITS, # what the model returns
-)->tuple: # names of the classes, function `(target, name) -> class number`, target numbers, function of the logits
+    labels=None, # of the classes, where the model does not know them
+)->tuple: # labels of the classes, function `(target, name) -> class number`, target numbers, function of the logits
     "What is asked of a classifier; raises `TypeError` or `ValueError` for what it cannot be asked."
     if len(z) != 1: raise ValueError(f"model: its output on one sample is {tuple(z.shape)}; it must be (1, classes)")
     check_choice(names, players, choose, what)
-    labels = class_names(model, z.shape[1])
+    if labels is None: labels = class_labels(model, z.shape[1])
     find = lambda t, name: class_target(t, z, labels, name)
     return labels, find, *question(target, output, rival, find, z.shape[1], answers)
 
@@ -391,11 +412,12 @@ def classifier_game(
     what:str, # what the players are, for messages
     batch:int, # samples at a time
     eligible=None, # function of nothing: list of bool, who may be drawn at random; the foreground for None
+    labels=None, # of the classes, where the model does not know them
 )->Game:
     "What image, feature and table games have in common: target, output, players."
     answers = answers_of(masked.model, z, partial(masked_answers, masked))
-    labels, find, goal, value = check_request(masked.model, z, names, players, target, output, rival, choose, what, answers)
-    say = lambda g: labels[g] if labels else g
+    labels, find, goal, value = check_request(masked.model, z, names, players, target, output, rival, choose, what, answers, labels)
+    say = lambda g: str(labels[g]) if labels else g
     meta = dict(target=[say(g) for g in goal] if isinstance(goal, list) else say(goal), classes=goal, output=output_name(output), model=model_name(masked.model), **meta)
     if answers is not LOGITS: meta["answers"] = answers.name
     if rival is not None: meta["rival"] = say(find(rival, "rival"))

@@ -105,13 +105,15 @@ def column_regions(
     "Columns, or groups of them, as regions; raises `ValueError` for unknown columns, empty groups or overlaps."
     if groups is None: return list(columns), torch.arange(len(columns))
     if not isinstance(groups, dict) or not groups: raise TypeError(f"groups: got {groups!r}; it must be a dict of at least one, name of a player -> list of columns")
+    columns, text = list(columns), [str(c) for c in columns]            # numbers are names too, and may be given as text
     regions = torch.full((len(columns),), -1)
     for i, (name, members) in enumerate(groups.items()):
         if isinstance(members, str) or not hasattr(members, "__iter__") or not len(members): raise ValueError(f"groups: got {members!r} for {name!r}; it must be a list of columns")
         for c in members:
-            if c not in columns: raise ValueError(f"groups: got {c!r} in {name!r}; the columns are {', '.join(map(str, columns))}")
-            if regions[columns.index(c)] >= 0: raise ValueError(f"groups: got {c!r} twice; every column belongs to one player")
-            regions[columns.index(c)] = i
+            if c not in columns and str(c) not in text: raise ValueError(f"groups: got {c!r} in {name!r}; the columns are {', '.join(text)}")
+            k = columns.index(c) if c in columns else text.index(str(c))
+            if regions[k] >= 0: raise ValueError(f"groups: got {c!r} twice; every column belongs to one player")
+            regions[k] = i
     return list(groups), regions
 
 # %% ../nbs/13_masking.ipynb #2d7cad74
