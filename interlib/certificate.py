@@ -11,24 +11,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .coalitions import bits, n_players, orders
-from .transforms import and_inverse, and_transform, disjoint_sum, or_transform, superset_sum
+from .coalitions import as_table, bits, n_players, orders
+from .transforms import and_inverse, and_transform, check_values, disjoint_sum, or_transform, superset_sum
 
 # %% ../nbs/05_certificate.ipynb #28a86d37
 def check_table(
-    v:Tensor, # value table `(..., 2**n)`
+    v, # value table `(..., 2**n)`: a tensor, numpy array or list
 )->Tensor: # the same in float64
     "Raises `TypeError` or `ValueError` for anything but a real table with finite outputs, naming the coalition."
-    if not isinstance(v, Tensor): raise TypeError(f"v: got a {type(v).__name__}; it must be a torch.Tensor of shape (..., 2**n)")
-    if v.layout != torch.strided or v.is_meta or v.is_quantized: raise TypeError(f"v: got a {v.layout if v.layout != torch.strided else 'meta' if v.is_meta else 'quantized'} tensor of shape {tuple(v.shape)}; it must be a dense one that holds its numbers")
-    if v.is_complex() or v.dtype == torch.bool: raise TypeError(f"v: got dtype {v.dtype}; it must be real numbers")
+    check_values(v)
+    if isinstance(v, Tensor) and (v.layout != torch.strided or v.is_meta or v.is_quantized): raise TypeError(f"v: got a {v.layout if v.layout != torch.strided else 'meta' if v.is_meta else 'quantized'} tensor of shape {tuple(v.shape)}; it must be a dense one that holds its numbers")
+    v = as_table(v)
+    if v.is_complex(): raise TypeError(f"v: got dtype {v.dtype}; it must be real numbers")
     n, bad = n_players(v), (~v.isfinite()).nonzero()
     if len(bad):
         c = bad[0, -1].item()
         raise ValueError(f"v: its entry {c} is {v[tuple(bad[0])].item()}, with the players {torch.arange(n)[bits(bad[0, -1].cpu(), n)].tolist()} present; all outputs must be finite")
     if not v.numel(): raise ValueError(f"v: got an empty batch of shape {tuple(v.shape)}; it must have at least one table")
     v = v.detach().double()
-    if v.abs().max() > 1e300: raise ValueError(f"v: got outputs as large as {v.abs().max().item():.0e}; they must be at most 1e300")
+    sizes = v.abs().amax(-1)
+    if sizes.max() > 1e300: raise ValueError(f"v: got outputs as large as {sizes.max().item():.0e}; they must be at most 1e300")
+    tiny = (sizes > 0) & (sizes < 1e-290)                    # float64 would lose digits
+    if tiny.any(): raise ValueError(f"v: got a table whose outputs are at most {sizes[tiny].max().item():.0e}; the largest must be 0 or at least 1e-290, multiply them by something")
     return v
 
 # %% ../nbs/05_certificate.ipynb #8b44e2cc

@@ -162,7 +162,7 @@ def admm(
         _keep_best(best, todo, strength(fixed, alpha), fixed, C, lower_bound(u, rho * lam, widths[..., 0], eq, alpha), rho * lam)
         gap = (best["objective"] - best["bound"]) / best["objective"].clamp(min=1e-300)
         iterations[(gap <= tol) & (iterations == max_iter)] = i
-        bar.set_postfix(gap=f"{gap.max().item():.1e}")
+        bar.set_postfix(gap=f"{gap.max().item():.1e}", refresh=False)        # a refresh would show it before its time
         if (gap <= tol).all(): break
     bar.close()
     return best["x"], best["C"], best["lam"], iterations

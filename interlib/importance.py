@@ -25,55 +25,67 @@ def _chance(p)->float:
     if isinstance(p, bool) or not isinstance(p, Real) or not 0 < p < 1: raise ValueError(f"p: got {p!r}; it must be a number between 0 and 1, both excluded")
     return float(p)
 
-def variance_parts(
-    v:Tensor, # value table `(..., 2**n)`
-    p:float=.5, # probability that a player is present
-)->Tensor: # float64, same shape: what each coalition adds to the variance of the output; entry 0 is 0
-    "`c_T^2`, the ANOVA decomposition of the output under random masks (Efron and Stein 1981). Raises `ValueError` for a probability of 0 or 1, or outputs that are not finite."
-    p = _chance(p)
+def _variance_parts(v, p):
+    "`variance_parts` of a table that has been checked."
     def step(lo, hi):
         gain = hi - lo
         lo.add_(gain, alpha=p)
         hi.copy_(gain * (p * (1 - p))**.5)
-    parts = butterfly(check_table(v), step)**2
+    parts = butterfly(v, step)**2
     return torch.cat([torch.zeros_like(parts[..., :1]), parts[..., 1:]], -1)
+
+def variance_parts(
+    v, # value table `(..., 2**n)`
+    p:float=.5, # probability that a player is present
+)->Tensor: # float64, same shape: what each coalition adds to the variance of the output; entry 0 is 0
+    "`c_T^2`, the ANOVA decomposition of the output under random masks (Efron and Stein 1981). Raises `ValueError` for a probability of 0 or 1, or outputs that are not finite or whose squares are not."
+    p, v = _chance(p), check_table(v)
+    size = v.abs().amax(-1)
+    if (size > 1e150).any() or ((size > 0) & (size < 1e-150)).any(): raise ValueError(f"v: got outputs of size {size.min().item():.0e} to {size.max().item():.0e}, whose squares float64 cannot hold; the largest of a table must be 0 or from 1e-150 to 1e150")
+    return _variance_parts(v, p)
 
 # %% ../nbs/08_importance.ipynb #6a2be48d
 def sobol(
-    v:Tensor, # value table `(..., 2**n)`
+    v, # value table `(..., 2**n)`
     p:float=.5, # probability that a player is present
 )->Tensor: # float64, same shape: `S_T` of each coalition, summing to 1
     "Sobol indices of all coalitions under random masks, exact (Sobol 1993). Raises `ValueError` for outputs that are all equal, which have no variance to share out."
-    parts = variance_parts(v, p)
-    total, size = parts.sum(-1, keepdim=True), v.double().abs().amax(-1, keepdim=True)
-    if (total <= (1e-12 * size)**2).any(): raise ValueError("v: its outputs are all equal; there is no variance to share out")
+    p, v = _chance(p), check_table(v)
+    size = v.abs().amax(-1, keepdim=True)
+    unit = torch.where(size > 0, size / size.frexp().mantissa, 1.)       # a power of two: nothing is rounded
+    parts = _variance_parts(v / unit, p)
+    total = parts.sum(-1, keepdim=True)
+    if (total <= (1e-12 * size / unit)**2).any(): raise ValueError("v: its outputs are all equal; there is no variance to share out")
     return parts / total
 
+def _of_players(t): return t[..., 2**torch.arange(n_players(t))]
+
 def sobol_first(
-    v:Tensor, # value table `(..., 2**n)`
+    v, # value table `(..., 2**n)`
     p:float=.5, # probability that a player is present
 )->Tensor: # float64 `(..., n)`
     "`S_i`: the part of the variance that a player explains alone; raises as `sobol`."
-    return sobol(v, p)[..., 2**torch.arange(n_players(v))]
+    return _of_players(sobol(v, p))
 
 def sobol_total(
-    v:Tensor, # value table `(..., 2**n)`
+    v, # value table `(..., 2**n)`
     p:float=.5, # probability that a player is present
 )->Tensor: # float64 `(..., n)`
     "`S_Ti`: the part of the variance that is gone when a player's presence is fixed; the index by which Fel et al. (2023) rank concepts; raises as `sobol`."
-    return superset_sum(sobol(v, p))[..., 2**torch.arange(n_players(v))]
+    return _of_players(superset_sum(sobol(v, p)))
 
 # %% ../nbs/08_importance.ipynb #e598fc81
 def importance(
-    v:Tensor, # value table `(2**n,)`
+    v, # value table `(2**n,)`
     x:Interactions, # its interactions
     p:float=.5, # probability that a player is present, of the Sobol indices
 ):
     "One row a player as a DataFrame: player, sobol_total, sobol_first, shapley, banzhaf, strength (sum of |effect| / order over its AND and OR interactions). Raises `ValueError` if table and interactions do not fit."
     import pandas as pd
+    if not isinstance(x, Interactions): raise TypeError(f"x: got {type(x).__name__}; it must be Interactions, those of the table v")
     x.matching_error(v)
     size = x.and_.abs() + x.or_.abs()
-    share = shapley(size)
+    share = shapley(and_=size)
     return pd.DataFrame({"player": x.players, "sobol_total": sobol_total(v, p).cpu(), "sobol_first": sobol_first(v, p).cpu(), "shapley": shapley(x).cpu(), "banzhaf": banzhaf(x).cpu(), "strength": share.cpu()})
 
 # %% ../nbs/08_importance.ipynb #1f1fa09a
@@ -88,7 +100,7 @@ def _ranking(
     return order
 
 def insertion(
-    v:Tensor, # value table `(..., 2**n)`
+    v, # value table `(..., 2**n)`
     ranking, # the players' numbers, most important first
 )->Tensor: # float64 `(..., n + 1)`
     "Outputs as the players come in, the most important first (Petsiuk et al. 2018). Raises `ValueError` for a ranking that is not an order of all players."
@@ -96,11 +108,11 @@ def insertion(
     return v[..., [0, *np.cumsum([1 << i for i in _ranking(ranking, n_players(v))])]]
 
 def deletion(
-    v:Tensor, # value table `(..., 2**n)`
+    v, # value table `(..., 2**n)`
     ranking, # the players' numbers, most important first
 )->Tensor: # float64 `(..., n + 1)`
     "Outputs as the players go, the most important first; raises as `insertion`."
-    return insertion(v.flip(-1), ranking)
+    return insertion(check_table(v).flip(-1), ranking)
 
 def curve_area(
     curve:Tensor, # `(..., n + 1)`
@@ -110,7 +122,7 @@ def curve_area(
 
 # %% ../nbs/08_importance.ipynb #a572b42e
 def best_ranking(
-    v:Tensor, # value table `(2**n,)`
+    v, # value table `(2**n,)`
 )->list: # the players' numbers
     "The order with the largest area under the insertion curve of all `n!`. The best order for deletion is `best_ranking(-v.flip(-1))`."
     v = check_table(v)
