@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SEAL', 'place', 'through_links', 'atomic_path', 'digest', 'no_key_twice', 'read_json', 'in_order', 'seal_of', 'plain',
-           'save_tensors', 'read_header', 'read_tensors', 'check_seal', 'load_tensors', 'sealed', 'unsealed']
+           'save_tensors', 'read_header', 'read_tensors', 'check_seal', 'load_tensors', 'claimed_seal', 'sealed',
+           'unsealed']
 
 # %% ../nbs/00_files.ipynb #da643bdc
 import hashlib
@@ -197,6 +198,15 @@ def load_tensors(
     check_seal(path, tensors, about, seal)
     try: return tensors, {k: read_json(note) for k, note in about.items()}
     except ValueError as e: raise ValueError(f"path: {path} is damaged ({e})") from None
+
+# %% ../nbs/00_files.ipynb #bac98711
+def claimed_seal(
+    path, # of a safetensors file
+): # 64 hexadecimal digits, or None if there is no such file, or none with a seal
+    "The seal in the header of a file; whether it is the right one, `load_tensors` tells."
+    try:
+        with open(path, "rb") as f: return read_header(f)["__metadata__"].get("sha256")
+    except (OSError, ValueError): return None
 
 # %% ../nbs/00_files.ipynb #bfef0c28
 def sealed(
