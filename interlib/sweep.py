@@ -8,8 +8,8 @@ __all__ = ['GAMES', 'SAYS', 'CHUNK', 'TOP', 'PARTS', 'FILES', 'ENGINES', 'MEASUR
            'forget_errors', 'opened_folder', 'check_said', 'read_request', 'agree_on', 'write_json', 'kept',
            'check_notes', 'read_table', 'room_on_disk', 'make_table', 'make_chunk', 'store_chunk', 'check_chunk',
            'read_chunk', 'Worker', 'record', 'Local', 'Ray', 'table_path', 'error_path', 'chunks_of', 'files_in',
-           'tables_of', 'errors_of', 'chunk_files', 'check_folders', 'says_of', 'missing_tables', 'is_stale',
-           'missing_chunks', 'note', 'run_tables', 'run_chunks', 'sweep', 'before', 'decomposed', 'measures', 'listing',
+           'errors_of', 'chunk_files', 'check_folders', 'says_of', 'missing_tables', 'is_stale', 'missing_chunks',
+           'note', 'run_tables', 'run_chunks', 'sweep', 'before', 'decomposed', 'measures', 'tables_of', 'listing',
            'read_record', 'store_measures', 'stored_measures', 'Sweep', 'open_sweep']
 
 # %% ../nbs/21_sweep.ipynb #e38d2c04
@@ -464,7 +464,6 @@ def files_in(
     return sorted(p for p in folder.iterdir() if re.fullmatch(named, p.name) and p.is_file() and not p.is_symlink())
 
 
-def tables_of(folder, setting, model): return files_in(table_path(folder, setting, model, 0).parent, PARTS["tables"])
 def errors_of(folder, setting, model): return files_in(error_path(folder, setting, model, 0).parent, PARTS["errors"])
 def chunk_files(folder, setting, model): return files_in(chunks_of(folder, setting, model), PARTS["shared"])
 
@@ -688,10 +687,23 @@ def measures(
     return tuple(f.sort_values(columns, kind="stable", ignore_index=True)[[*columns, *f.columns.drop(columns)]] if len(f) else f for f in frames)
 
 
-def listing(folder):
+def tables_of(
+    folder:Path, # of a sweep
+    said:dict, # its `sweep.json`
+)->list: # of paths
+    "The tables of its samples that are there."
+    wanted = [table_path(folder, setting, model, i) for setting in said["settings"] for model in said["models"] for i in range(len(said["samples"]))]
+    return [path for path in wanted if path.is_file()]
+
+
+def listing(
+    folder:Path, # of a sweep
+    said:dict, # its `sweep.json`
+)->str:
     "A digest of what is stored: names and seals."
-    stored = sorted((p.relative_to(folder).as_posix(), claimed_seal(p)) for part in ("tables", "interactions", "shared") for p in (folder/part).rglob("*") if re.fullmatch(PARTS[part], p.name))
-    return hashlib.sha256(json.dumps(stored).encode()).hexdigest()
+    chunks = [path for setting in said["settings"] for how in [*said["models"], "shared"] for path in chunk_files(folder, setting, how)]
+    stored = [(path.relative_to(folder).as_posix(), claimed_seal(path)) for path in tables_of(folder, said) + chunks]
+    return hashlib.sha256(json.dumps(sorted(stored, key=str)).encode()).hexdigest()
 
 
 def read_record(
@@ -734,7 +746,8 @@ def stored_measures(
     try:
         seals, files = unsealed((folder/"measures.json").read_bytes()), [(folder/f"{name}.parquet").read_bytes() for name in MEASURES]
         if seals != {"of": of} | {name: hashlib.sha256(data).hexdigest() for name, data in zip(MEASURES, files)}: return None
-        return [pd.read_parquet(io.BytesIO(data)) for data in files]
+        index, strengths = (pd.read_parquet(io.BytesIO(data)) for data in files)
+        return (index.assign(players=index.players.map(list)) if len(index) else index), strengths
     except Exception: return None                       # not there, damaged, or nothing that can be parsed: they are made from the rest
 
 
@@ -748,7 +761,7 @@ class Sweep:
 
     @cached_property
     def _frames(self):
-        now = listing(self.folder)
+        now = listing(self.folder, self.said)
         if frames := stored_measures(self.folder, now): return frames
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
@@ -810,19 +823,15 @@ class Sweep:
         for line in (self.folder/"log.jsonl").read_bytes().splitlines() if (self.folder/"log.jsonl").exists() else []:
             with suppress(ValueError): runs.append(unsealed(line))                      # a line that a killed process left is cut
         wanted, failed = len(said["samples"]) * len(said["models"]) * len(said["settings"]), self.errors.groupby(["error", "message"]).size() if len(self.errors) else []
-        tables = self.count_tables()
+        tables = len(tables_of(self.folder, self.said))
         separate, joint = ((self.index.how == how).sum() if len(self.index) else 0 for how in ("separate", "shared"))
         return {"samples": f"{len(said['samples']):,}", "models": ", ".join(said["models"]), "settings": ", ".join(said["settings"]), "tables": f"{tables:,} of {wanted:,}",
                 "decompositions": f"{separate:,} of {wanted:,} separate" + (f", {joint:,} of {wanted:,} shared" if len(said["models"]) > 1 else ""), "failed": f"{len(self.errors):,}",
                 **{f"failed {count} x": f"{error}: {message[:200]}" for (error, message), count in (failed.items() if len(failed) else ())}, "last": f"{runs[-1].get('stage')} at {runs[-1].get('at')}" if runs else "nothing yet"}
 
-    def count_tables(self):
-        "How many tables there are."
-        return sum(len(tables_of(self.folder, setting, model)) for setting in self.said["settings"] for model in self.said["models"])
-
     def summary(self):
         "What is there, in a line."
-        tables, failed, done = self.count_tables(), len(self.errors), len(self.index)
+        tables, failed, done = len(tables_of(self.folder, self.said)), len(self.errors), len(self.index)
         return f"{tables:,} tables, {done:,} decompositions, {failed:,} failed" + (f": see .errors, the first says {self.errors.error[0]}: {self.errors.message[0][:100]}" if failed else "")
 
 

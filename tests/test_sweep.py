@@ -331,7 +331,7 @@ def test_large_sweeps_open_quickly(tmp_path):
     import pandas as pd
     s = small(tmp_path / "s")
     big = [pd.concat([f.assign(sample=f["sample"] + 20 * i) for i in range(50)], ignore_index=True) for f in (s.index, s.strengths)]
-    store_measures(tmp_path / "s", big, listing(tmp_path / "s"))
+    store_measures(tmp_path / "s", big, listing(tmp_path / "s", s.said))
     started = time.perf_counter()
     mean = open_sweep(tmp_path / "s").strengths.groupby(["order", "sign"]).strength.mean()
     assert len(open_sweep(tmp_path / "s").index) == 4000 and time.perf_counter() - started < 5 and len(mean) == 8
