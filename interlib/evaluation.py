@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['TOGETHER', 'joined', 'branching_cache', 'PrefixTree', 'prefix_tree', 'out_of_memory', 'check_outputs', 'in_batches',
            'in_subtrees', 'agree', 'agrees_on_some', 'tree_of', 'precision', 'compiled', 'flat', 'code_of', 'table_key',
-           'stored_table', 'check_how', 'check_cache', 'fill_table', 'along_tree', 'evaluate', 'peak_memory', 'Cost',
-           'cost']
+           'load_table', 'stored_table', 'store_table', 'check_how', 'check_cache', 'fill_table', 'along_tree',
+           'evaluate', 'peak_memory', 'Cost', 'cost']
 
 # %% ../nbs/15_evaluation.ipynb #b4187e8e
 import hashlib
@@ -297,6 +297,23 @@ def table_key(
     about = [1, key, list(map(str, game.players)), {k: v for k, v in game.meta.items() if k != "model"}, str(autocast), digest(tensors), "" if m is None or game.key is not None else code_of(m.output)]
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
 
+# %% ../nbs/15_evaluation.ipynb #81a3d3ea
+def load_table(
+    path, # of a file
+)->tuple: # float64 `(2**n,)` or `(targets, 2**n)`, and its notes: players, meta, ...
+    "A stored value table; raises `FileNotFoundError`, or `ValueError` for a file that is damaged or holds anything else."
+    tensors, notes = load_tensors(path, "interlib.table")
+    v, players = tensors.get("v"), notes.get("players")
+    wanted = "it must hold v, float64 (2**n,) or (targets, 2**n), finite, with n players"
+    if list(tensors) != ["v"] or v.dtype != torch.float64 or v.ndim not in (1, 2):
+        found = ", ".join(f"{k}, {t.dtype} {tuple(t.shape)}" for k, t in tensors.items())
+        raise ValueError(f"path: {path} holds {found}; {wanted}")
+    if not isinstance(players, list) or len(players) > 40 or v.shape[-1] != 2**len(players) or not v.numel():
+        raise ValueError(f"path: {path} holds v of shape {tuple(v.shape)} for the players {str(players)[:200]}; {wanted}")
+    if not v.isfinite().all(): raise ValueError(f"path: {path} holds NaN or infinity; {wanted}")
+    if not isinstance(notes.get("meta"), dict): raise ValueError(f"path: {path} holds no meta; {wanted}")
+    return v, notes
+
 # %% ../nbs/15_evaluation.ipynb #a6529dad
 def stored_table(
     game:Game,
@@ -304,16 +321,31 @@ def stored_table(
     dtype=torch.float32, # precision of the arithmetic
 ): # float64 `(2**n,)` or `(targets, 2**n)`, or None
     "A table from the cache if it is there, whole, and agrees with the game on the first and the last coalition; warns if it is damaged or does not."
-    try: v = load_tensors(path, "interlib.table")[0]["v"]
+    try: v, notes = load_table(path)
     except FileNotFoundError: return None
-    except (ValueError, KeyError) as e: problem = str(e)
+    except ValueError as e: problem = str(e)
     else:
+        if notes["players"] != list(map(str, game.players)):
+            warnings.warn(f"cache: the stored table in {path} has other players; the table is computed again")
+            return None
         ends = torch.tensor([0, 2**game.n - 1])
         now = check_outputs(game(bits(ends, game.n)), ends, game.players)
         stored = v.movedim(-1, 0)[ends]
         if now.shape == stored.shape and agree(stored, now, dtype): return v
         problem = f"the stored table in {path} is not what the game says now"
     warnings.warn(f"cache: {problem}; the table is computed again")
+
+# %% ../nbs/15_evaluation.ipynb #8b05dc46
+def store_table(
+    path, # file to write
+    v:Tensor, # table
+    game:Game, # whose it is
+)->None:
+    "Keeps a table in the cache; warns if it cannot be kept, since it is there all the same."
+    try:
+        meta = json.loads(json.dumps(game.meta, default=str))
+        save_tensors(path, {"v": v}, "interlib.table", players=list(map(str, game.players)), meta=meta)
+    except (OSError, TypeError, ValueError) as e: warnings.warn(f"cache: the table could not be kept ({e}); it is computed again next time")
 
 # %% ../nbs/15_evaluation.ipynb #abd67df3
 def check_how(
@@ -330,8 +362,9 @@ def check_cache(
     "Raises `ValueError` for a folder that cannot be made or written to, before any work is done for it."
     if not cache: return
     try:
-        Path(cache).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=cache).close()
+        folder = Path(cache).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as e: raise ValueError(f"cache: cannot write to the folder {str(cache)!r} ({e}); it must be a folder for files") from e
 
 # %% ../nbs/15_evaluation.ipynb #22a67463
@@ -397,14 +430,14 @@ def evaluate(
     if tree is True and prefix_tree(game) is None: raise ValueError("tree: got True; this game has no prefix tree, it must be 'auto' or False")
     check_cache(cache)
     dtype = autocast or (game.masked.x.dtype if game.masked is not None else torch.float32)
-    path = cache and Path(cache)/f"{table_key(game, autocast)}.safetensors"
+    path = cache and Path(cache).expanduser()/f"{table_key(game, autocast)}.safetensors"
     with precision(game.device, autocast):
         if path and (v := stored_table(game, path, dtype)) is not None: return v
         own, table = tree_of(game) if tree and not compile else None, None
         if own: table = along_tree(game, own, batch_size, progress, dtype)
         if table is None: table = fill_table(compiled(game) if compile else game, in_batches, game.batch if batch_size == "auto" else batch_size, progress)
         v = table.movedim(0, -1).contiguous()
-    if path: save_tensors(path, {"v": v}, "interlib.table", players=list(map(str, game.players)), meta=json.loads(json.dumps(game.meta, default=str)))
+    if path: store_table(path, v, game)
     return v
 
 # %% ../nbs/15_evaluation.ipynb #1800d136

@@ -38,7 +38,7 @@ def test_damaged_files(x, tmp_path, damage):
 @pytest.mark.parametrize("header", [None, {"format": "pt"}, {"format": "interlib.interactions", "version": "99"}])
 def test_foreign_files(tmp_path, header):
     save_file({"and": torch.zeros(2)}, tmp_path / "x", metadata=header)
-    with pytest.raises(ValueError, match="it must be interlib.interactions version 1"): il.Interactions.load(tmp_path / "x")
+    with pytest.raises(ValueError, match="it must be interlib.interactions version 2"): il.Interactions.load(tmp_path / "x")
 
 
 @pytest.mark.parametrize("entry, text", [("players", "["), ("players", "5"), ("solution", '"abc"'), ("solution", '{"x": 1}'), ("meta", "{")])

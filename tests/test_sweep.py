@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import interlib as il
-from interlib.sweep import CHUNK, Sweep, missing_chunks, open_sweep, sweep, table_path, unfinished
+from interlib.files import sealed
+from interlib.sweep import listing, open_sweep, store_measures, sweep, table_path, unfinished
 
 SCRIPT = """
 import sys, time, torch
@@ -131,10 +132,10 @@ def test_foreign_files_and_folders(tmp_path):
     want = results(tmp_path / "s")
     from interlib.files import save_tensors
     save_tensors(tmp_path / "s" / "tables/s/a/000002.safetensors", {"w": torch.zeros(3)}, "something.else")
-    with pytest.warns(UserWarning, match="holds something.else version 1; it must be interlib.table"): small(tmp_path / "s")
+    with pytest.warns(UserWarning, match="holds something.else version 2; it must be interlib.table"): small(tmp_path / "s")
     assert results(tmp_path / "s") == want
-    (tmp_path / "s" / "sweep.json").write_text('{"format": "interlib.sweep", "version": 2}')
-    with pytest.raises(ValueError, match="version 2; it must be interlib.sweep, version 1"): small(tmp_path / "s")
+    (tmp_path / "s" / "sweep.json").write_text('{"format": "interlib.sweep", "version": 3}')
+    with pytest.raises(ValueError, match="version 3; it must be interlib.sweep, version 2"): small(tmp_path / "s")
     with pytest.raises(ValueError, match="it must be the folder of a sweep"): open_sweep(tmp_path)
 
 
@@ -287,8 +288,8 @@ def test_damaged_records_and_logs(tmp_path):
     path.write_text('{"error": ')
     assert small(tmp_path / "s", PICTURES[:2]).status()["failed"] == "1" and "000001.json is damaged" in open_sweep(tmp_path / "s").errors.message[0]
     assert small(tmp_path / "s", PICTURES[:2], retry=True).status()["failed"] == "0"
-    (tmp_path / "s" / "sweep.json").write_text('{"format": "interlib.sweep", "version": 1}')
-    with pytest.raises(ValueError, match="sweep.json lacks 'game', "): open_sweep(tmp_path / "s")
+    (tmp_path / "s" / "sweep.json").write_text(json.dumps(sealed({"format": "interlib.sweep", "version": 2})))
+    with pytest.raises(ValueError, match="it has the keys ; they must be alpha, game, models"): open_sweep(tmp_path / "s")
 
 
 def test_half_letters_in_an_error(tmp_path):
@@ -330,9 +331,7 @@ def test_large_sweeps_open_quickly(tmp_path):
     import pandas as pd
     s = small(tmp_path / "s")
     big = [pd.concat([f.assign(sample=f["sample"] + 20 * i) for i in range(50)], ignore_index=True) for f in (s.index, s.strengths)]
-    for frame, name in zip(big, ("index", "strengths")):
-        frame.attrs = getattr(s, name).attrs
-        frame.to_parquet(tmp_path / "s" / f"{name}.parquet")
+    store_measures(tmp_path / "s", big, listing(tmp_path / "s", s.said))
     started = time.perf_counter()
     mean = open_sweep(tmp_path / "s").strengths.groupby(["order", "sign"]).strength.mean()
     assert len(open_sweep(tmp_path / "s").index) == 4000 and time.perf_counter() - started < 5 and len(mean) == 8
