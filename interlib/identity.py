@@ -71,6 +71,7 @@ class Walk:
     def __init__(self, name): self.name, self.known, self.above, self.place = name, {}, {}, []
 
     def digest(self, x): # 32 bytes
+        if isinstance(x, np.generic) and x.dtype.kind not in "OV": x = x.item()
         if type(x) in PLAIN: return sha(f"{type(x).__name__} {ascii(x)}".encode())
         if id(x) in self.known: return self.known[id(x)][0]
         if id(x) in self.above: return sha(f"{len(self.above) - self.above[id(x)]} levels up".encode())
@@ -147,7 +148,7 @@ def _(x):
 
 
 @parts.register(np.generic)
-def _(x): return Parts("number", f"{x.dtype.str} ".encode() + x.tobytes()) if x.dtype.kind in "OV" else Parts("value", children=[("", x.item())])
+def _(x): return parts(np.asarray(x))                       # a record; a number is one of Python's
 
 
 @parts.register(np.dtype)
