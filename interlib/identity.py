@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['PLAIN', 'ADVICE', 'PLACES', 'NOTES', 'CHANGES', 'SKIP', 'ENTRIES', 'PORTRAITS', 'BOOKKEEPING', 'MACHINERY', 'HOOKS',
            'Parts', 'Unidentified', 'parts', 'Walk', 'sha', 'identity', 'own', 'tensors_inside', 'of_library',
-           'library_module', 'library', 'codes', 'global_names', 'captured', 'Use', 'Note', 'Writes', 'changes',
-           'writes', 'methods', 'left_by_use', 'attributes', 'state', 'reduced', 'config_parts', 'tokenizer_parts',
-           'frame_parts', 'scripted_parts', 'extras', 'buffers', 'fingerprint']
+           'library_module', 'library', 'codes', 'global_names', 'captured', 'read_only', 'Use', 'replaced', 'Note',
+           'Writes', 'part_of', 'changes', 'writes', 'methods', 'left_by_use', 'attributes', 'state', 'reduced',
+           'config_parts', 'tokenizer_parts', 'frame_parts', 'scripted_parts', 'extras', 'buffers', 'fingerprint']
 
 # %% ../nbs/11_identity.ipynb #f83a0a2e
 import ast
@@ -27,10 +27,10 @@ import threading
 import types
 import weakref
 import zipfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import _lru_cache_wrapper, lru_cache, partial, singledispatch
+from functools import _lru_cache_wrapper, cached_property, lru_cache, partial, singledispatch
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,9 @@ def parts(
     "What an object consists of; raises `Unidentified` where that cannot be seen."
     for known, take in PORTRAITS.items():
         if known(x): return take(x)
-    return Parts("object", children=state(x)) if not library(type(x)) else reduced(x)
+    if library(type(x)): return reduced(x)
+    base = next(c for c in type(x).__mro__ if library(c))
+    return Parts("object", children=state(x) + ([] if base is object else [("", reduced(x).children[0][2][1:])]))
 
 # %% ../nbs/11_identity.ipynb #e995e92f
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
@@ -169,9 +171,10 @@ def _(x):
     if x.is_meta: raise Unidentified("is on the meta device, so it has no numbers; load the weights first")
     if isinstance(x, nn.parameter.UninitializedTensorMixin): raise Unidentified("is not initialised, so it has no numbers; call the model once")
     inside = tensors_inside(x.detach())
-    if inside: return Parts(f"tensor {x.dtype} {x.layout}", str(tuple(x.shape)).encode(), [(f".{k}", k, t) for k, t in inside.items()])
+    more = {} if type(x) in (Tensor, nn.Parameter, nn.Buffer) else {k: y for k, y in vars(x).items() if not BOOKKEEPING.fullmatch(k)}
+    if inside: return Parts(f"tensor {x.dtype} {x.layout}", str(tuple(x.shape)).encode(), [(f".{k}", k, t) for k, t in (inside | more).items()])
     numbers = x.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return Parts(f"tensor {x.dtype} {tuple(x.shape)}", numbers)
+    return Parts(f"tensor {x.dtype} {tuple(x.shape)}", numbers, [(f".{k}", k, y) for k, y in more.items()])
 
 
 def tensors_inside(
@@ -252,8 +255,19 @@ def captured(
     for name, cell in cells.items():
         try: found[name] = cell.cell_contents
         except ValueError: found[name] = "empty"            # a function that is defined below this one, and not yet
-    notes = {name for name, attribute in writes(fn.__code__)}
-    return {k: Note() if k in notes and isinstance(x, NOTES) else Use(x, fn.__code__) if isinstance(x, types.ModuleType) else x for k, x in found.items()}
+    return {k: read_only(x, {part for name, part in writes(fn.__code__) if name == k}, fn.__code__) for k, x in found.items()}
+
+
+def read_only(
+    x, # what a function has captured
+    written:set, # parts of it that the function writes to; None stands for all
+    code, # of the function
+): # what of it counts
+    "A module as it is used, a dict without the items that are written, nothing of what is written anywhere."
+    if isinstance(x, types.ModuleType): return Use(x, code)
+    if not written or not isinstance(x, NOTES): return x
+    if type(x) is dict and None not in written: return {k: y for k, y in x.items() if f"[{k!r}]" not in written}
+    return Note()
 
 
 @parts.register(types.FunctionType)
@@ -272,11 +286,21 @@ class Use:
 
 @parts.register(Use)
 def _(x):
-    names = sorted({name for code in codes(x.code) for name in code.co_names if hasattr(x.module, name)})
-    values = {name: getattr(x.module, name) for name in names}
-    known = library_module(x.module.__name__)
+    names = sorted({name for code in codes(x.code) for name in code.co_names if name in vars(x.module)})
+    values, known = {name: vars(x.module)[name] for name in names}, library_module(x.module.__name__)
+    inner = {k: Use(y, x.code) for k, y in values.items() if isinstance(y, types.ModuleType) and y.__name__.startswith(x.module.__name__ + ".")}
     read = {k: y for k, y in values.items() if isinstance(y, types.FunctionType) and not library(y) or not known and not isinstance(y, types.ModuleType)}
-    return Parts("module", (x.module.__name__ if known else "").encode(), [(f".{k}", k, y) for k, y in read.items()])
+    return Parts("module", (x.module.__name__ if known else "").encode(), [(f".{k}", k, y) for k, y in (inner | read).items()])
+
+
+def replaced(
+    fn, # a function of a library
+)->list: # children
+    "What somebody has put in place of the functions that a library's function uses."
+    fn = inspect.unwrap(fn)
+    if not isinstance(fn, types.FunctionType): return []
+    values = {name: fn.__globals__.get(name) for name in global_names(fn.__code__)}
+    return [(f".{k}", k, Use(y, fn.__code__) if isinstance(y, types.ModuleType) else y) for k, y in values.items() if isinstance(y, types.ModuleType) or isinstance(y, types.FunctionType) and not library(y)]
 
 
 @parts.register(types.ModuleType)
@@ -292,15 +316,17 @@ class Note:
 
 
 class Writes(ast.NodeVisitor):
-    "Collects the places that a piece of source writes to: `(name, attribute or None)`."
-    def __init__(self): self.places, self.outer = set(), set()
+    "Collects the places that a piece of source writes to: `(name, part or None)`."
+    def __init__(self): self.places, self.outer, self.reads = set(), set(), Counter()
 
     def see(self, target):
         below = None
         while isinstance(target, (ast.Subscript, ast.Attribute, ast.Starred)):
             below, target = target, target.value
         if isinstance(target, (ast.Tuple, ast.List)): any(map(self.see, target.elts))
-        elif isinstance(target, ast.Name) and (below is not None or target.id in self.outer): self.places.add((target.id, getattr(below, "attr", None)))
+        elif isinstance(target, ast.Name) and (below is not None or target.id in self.outer):
+            self.places.add((target.id, part_of(below)))
+            self.reads[target.id] -= 1
 
     def generic_visit(self, node):
         if isinstance(node, (ast.Global, ast.Nonlocal)): self.outer |= set(node.names)
@@ -308,10 +334,18 @@ class Writes(ast.NodeVisitor):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and changes(node.func.attr): self.see(ast.Subscript(node.func.value))
         super().generic_visit(node)
 
+    def visit_Name(self, node): self.reads[node.id] += 1
+
     def visit_If(self, node):
         test = ast.unparse(node.test)
         if "training" not in test: return self.generic_visit(node)
         for part in node.body if test.startswith("not ") else node.orelse: self.visit(part)
+
+
+def part_of(node): # what is written to of a name: an attribute, an item with a fixed key as `[key]`, or None for anything
+    if isinstance(node, ast.Attribute): return node.attr
+    fixed = isinstance(node, ast.Subscript) and isinstance(getattr(node, "slice", None), ast.Constant)
+    return f"[{node.slice.value!r}]" if fixed else None
 
 
 def changes(name): # of a method
@@ -321,14 +355,14 @@ def changes(name): # of a method
 @lru_cache(maxsize=10000)
 def writes(
     code, # a code object
-)->frozenset: # of `(name, attribute or None)`
+)->frozenset: # of `(name, part or None)`
     "Where a function leaves something behind, by its source; nowhere if there is none."
     stores = ("STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "STORE_DEREF", "DELETE_SUBSCR")
     if not any(changes(name) for c in codes(code) for name in c.co_names) and not any(i.opname in stores for c in codes(code) for i in dis.get_instructions(c)): return frozenset()
     see = Writes()
     try: see.visit(ast.parse(textwrap.dedent(inspect.getsource(code))))
     except (OSError, TypeError, SyntaxError, IndentationError): pass
-    return frozenset(see.places)
+    return frozenset((name, None if (part or "").startswith("[") and see.reads[name] < 1 else part) for name, part in see.places)     # a dict that is never read is all notes
 
 # %% ../nbs/11_identity.ipynb #fb7f4632
 @parts.register(types.MethodType)
@@ -374,7 +408,9 @@ def methods(cls): # functions of a class, out of their wrappings
 @parts.register(type)
 def _(x):
     bases = [("", b) for b in x.__bases__ if b is not object]
-    if library(x): return Parts("class", f"{x.__module__}.{x.__qualname__}".encode(), bases + [(f".{k}", k, f) for k, f in methods(x).items() if not library(f)])
+    if library(x):
+        used = replaced(methods(x)["forward"]) if issubclass(x, nn.Module) and "forward" in methods(x) else []
+        return Parts("class", f"{x.__module__}.{x.__qualname__}".encode(), bases + used + [(f".{k}", k, f) for k, f in methods(x).items() if not library(f)])
     read = {k: y for k, y in vars(x).items() if not SKIP.fullmatch(k) and not isinstance(y, (types.MemberDescriptorType, types.GetSetDescriptorType))}
     return Parts("class", children=bases + [(f".{k}", k, y) for k, y in read.items()])
 
@@ -395,7 +431,8 @@ def left_by_use(
         for code in (fn.__code__, getattr(inspect.unwrap(fn), "__code__", fn.__code__)):
             found |= {attribute for name, attribute in writes(code) if code.co_varnames[:1] == (name,)}
             todo += [name for c in codes(code) for name in c.co_names]
-    return found - {None}
+    kept = {k for c in cls.__mro__ for k, x in vars(c).items() if isinstance(x, cached_property)}
+    return found - {None} | kept
 
 
 def attributes(

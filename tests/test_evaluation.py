@@ -91,8 +91,9 @@ def test_output_functions_are_told_apart(tmp_path):
 def test_a_network_that_answers_otherwise_is_noticed(tmp_path):
     net = small_net()
     game = il.image_game(net, torch.rand(1, 8, 8), grid=2, target=0)
+    game.key = "mine"                                                       # the same name, other answers
     evaluate(game, progress=False, cache=tmp_path)
-    handle = net.register_forward_hook(lambda m, a, out: 3 * out)           # same weights, other answers
+    net.register_forward_hook(lambda m, a, out: 3 * out)
     with pytest.warns(UserWarning, match="not what the game says now"): got = evaluate(game, progress=False, cache=tmp_path)
     torch.testing.assert_close(got, evaluate(game, progress=False))
 

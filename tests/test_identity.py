@@ -6,7 +6,6 @@ import subprocess
 import sys
 import types
 import warnings
-from collections import OrderedDict
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -137,7 +136,9 @@ def pruned(index):
     return model
 
 
-def fitted(make, y): return make().fit(X, y)
+def neighbours():
+    from sklearn.neighbors import KNeighborsClassifier
+    return KNeighborsClassifier(algorithm="kd_tree").fit(X, Y[0])
 
 
 def pipeline(fn):
@@ -201,6 +202,25 @@ def default(k):
 
 def positional(k):
     def output(z, y, power=k): return z[:, y] * power
+    return output
+
+
+class Scale:
+    def __init__(self, k): self.k, self.calls = k, 0
+    def __call__(self, z, y):
+        self.calls += 1
+        return self.k * z[:, y]
+
+
+class Number(float):
+    def __call__(self, z, y): return float(self) * z[:, y]
+
+
+def counting(k):
+    state = {"gain": k, "calls": 0}
+    def output(z, y):
+        state["calls"] += 1
+        return state["gain"] * z[:, y]
     return output
 
 
@@ -291,6 +311,10 @@ OUTPUTS = { # two outputs that compute different things
     "what a function has": (attributed(1.), attributed(2.)),
     "a wrapper": (decorated(1.), decorated(2.)),
     "a module of one's own": (module_of(1), module_of(2)),
+    "an object with a method of its own": (Scale(1.), Scale(2.)),
+    "a number with a name": (Number(1.), Number(2.)),
+    "a dict that is also written to": (counting(1.), counting(2.)),
+    "a builtin": (partial(lambda f, z, y: f(z[:, y]), torch.abs), partial(lambda f, z, y: f(z[:, y]), torch.neg)),
     "another name in a library": (lambda z, y: torch.relu(z[:, y]), lambda z, y: torch.tanh(z[:, y])),
     "a network inside": ((lambda m: lambda z, y: m(z[:, :1])[:, 0])(nn.Linear(1, 1)), (lambda m: lambda z, y: m(z[:, :1])[:, 0])(nn.Linear(1, 1))),
 }
@@ -377,6 +401,15 @@ def test_a_replaced_method_of_a_library_is_told_apart(monkeypatch):
     assert fingerprint(net()) == before
 
 
+def test_a_replaced_function_of_a_library_is_told_apart(monkeypatch):
+    model = nn.Sequential(net()[0], nn.GELU())
+    before, gelu = fingerprint(model), torch.nn.functional.gelu
+    monkeypatch.setattr(torch.nn.functional, "gelu", lambda x, approximate: 2 * gelu(x))
+    assert fingerprint(model) != before
+    monkeypatch.undo()
+    assert fingerprint(model) == before
+
+
 def test_hooks_on_all_modules_are_told_apart():
     before = fingerprint(net())
     handle = nn.modules.module.register_module_forward_hook(lambda module, args, answer: None)
@@ -424,6 +457,13 @@ class Notes(nn.Module):
         return self.linear(x)
 
 
+class Lazy(Own):
+    "Finds something out when it is first asked."
+    @functools.cached_property
+    def factor(self): return self.linear.weight.sum().item()
+    def forward(self, x): return super().forward(x) * self.factor
+
+
 class Recorder:
     def __init__(self, k=1.): self.kept, self.k = [], k
     def hook(self, module, args, answer):
@@ -458,6 +498,14 @@ def in_file(folder, model):
     return other
 
 
+def by_value(x):
+    "As ray carries what is defined in a notebook."
+    import cloudpickle
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try: return cloudpickle.loads(cloudpickle.dumps(x))
+    finally: cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
 def memo(function):
     known = {}
     def output(z, y):
@@ -488,6 +536,14 @@ SAME = {
     "used": lambda folder: (net(), used(net())),
     "used, with notes": lambda folder: (Notes().eval(), used(used(Notes().eval()))),
     "used, with hooks that record": lambda folder: (recording(), used(recording())),
+    "used, with a property that is kept": lambda folder: (Lazy(), used(Lazy())),
+    "an output that counts": lambda folder: (counting(1.), changed(counting(1.), lambda f: f(torch.ones(1, 1), 0))),
+    "an object that counts": lambda folder: (Scale(1.), changed(Scale(1.), lambda f: f(torch.ones(1, 1), 0))),
+    "neighbours after a search": lambda folder: (neighbours(), changed(neighbours(), lambda m: m.predict(X))),
+    "boosted and used": lambda folder: (xgb(Y[0]), changed(xgb(Y[0]), lambda m: m.predict(X))),
+    "carried by value to another process": lambda folder: (recording(), by_value(recording())),
+    "a class carried by value": lambda folder: (Own(), by_value(Own())),
+    "a function carried by value": lambda folder: (read_table, by_value(read_table)),
     "used, with a parametrisation": lambda folder: (normed(0), used(normed(0))),
     "used, with a norm by a hook": lambda folder: (normed(0, torch.nn.utils.spectral_norm), used(normed(0, torch.nn.utils.spectral_norm))),
     "used, pruned": lambda folder: (pruned(0), used(pruned(0))),
