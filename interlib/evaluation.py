@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['TOGETHER', 'joined', 'branching_cache', 'PrefixTree', 'prefix_tree', 'out_of_memory', 'check_outputs', 'in_batches',
-           'in_subtrees', 'agree', 'agrees_on_some', 'tree_of', 'precision', 'compiled', 'flat', 'code_of', 'table_key',
-           'load_table', 'stored_table', 'store_table', 'check_how', 'check_cache', 'fill_table', 'along_tree',
+           'in_subtrees', 'agree', 'agrees_on_some', 'tree_of', 'precision', 'compiled', 'table_key', 'load_table',
+           'still_says', 'stored_table', 'store_table', 'check_how', 'check_cache', 'fill_table', 'along_tree',
            'evaluate', 'peak_memory', 'Cost', 'cost']
 
 # %% ../nbs/15_evaluation.ipynb #b4187e8e
-import hashlib
 import inspect
 import json
 import tempfile
@@ -26,10 +25,10 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .coalitions import bits, check_memory, check_n
-from .files import digest, load_tensors, save_tensors
+from .files import load_tensors, save_tensors
 from .games import Game, as_game, borrowed
+from .identity import Unidentified, identity
 from .masking import mask_regions
-from .models import fingerprint
 from .text_games import next_token_logits
 
 # %% ../nbs/15_evaluation.ipynb #4d2866d7
@@ -261,41 +260,20 @@ def compiled(
     own = replace(game.masked, model=torch.compile(game.masked.model))
     return replace(game, fn=own.outputs, masked=own)
 
-# %% ../nbs/15_evaluation.ipynb #68095921
-def flat(
-    tree, # dicts of tensors, nested
-    name="",
-)->dict: # name to tensor
-    "All tensors of nested dicts."
-    return {name: tree} if isinstance(tree, Tensor) else {k: t for key, sub in tree.items() for k, t in flat(sub, f"{name}.{key}").items()}
-
-# %% ../nbs/15_evaluation.ipynb #3d7c44b2
-def code_of(
-    fn, # an output: a name, a function, or a partial of one
-)->str:
-    "What tells one function from another: its code, constants and what it has closed over; raises `ValueError` for objects whose code cannot be seen."
-    if isinstance(fn, partial): return f"{code_of(fn.func)} {fn.args!r} {sorted(fn.keywords.items())!r}"
-    if fn is None or isinstance(fn, str): return str(fn)
-    if not hasattr(fn, "__code__"): raise ValueError(f"cache: the output is a {type(fn).__name__}, whose code cannot be told from another's; use a function, or give the game a name of your own, `game.key = 'my model, version 1'`")
-    cells = [c.cell_contents for c in fn.__closure__ or ()]
-    return f"{fn.__code__.co_code!r} {fn.__code__.co_names!r} {[code_of(c) if hasattr(c, '__code__') else repr(c) for c in (*fn.__code__.co_consts, *cells, *(fn.__defaults__ or ()))]!r}"
-
 # %% ../nbs/15_evaluation.ipynb #a7310456
 def table_key(
     game:Game,
     autocast=None, # precision, which changes the numbers
 )->str: # 64 hexadecimal digits
-    "SHA-256 of the network and everything that it is asked; raises `ValueError` for a plain function without a `key`."
-    m, key = game.masked, game.key
-    if key is None and m is not None:
-        if isinstance(m.model, torch.nn.Module): key = fingerprint(m.model)
-        elif hasattr(m.model, "get_params"):
-            import joblib
-            key = joblib.hash(m.model)
-    if key is None: raise ValueError("cache: this game is a plain function, which has no fingerprint; give it a name of your own, `game.key = 'my model, version 1'`")
-    tensors = flat(dict(x=m.x, regions=m.regions, fill=m.fill, given=m.given)) if m is not None else {}
-    about = [1, key, list(map(str, game.players)), {k: v for k, v in game.meta.items() if k != "model"}, str(autocast), digest(tensors), "" if m is None or game.key is not None else code_of(m.output)]
-    return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+    "The identity of a model and of everything that it is asked; raises `ValueError` for a plain function without a `key`, and for what cannot be identified."
+    m, own = game.masked, "give it a name of your own, `game.key = 'my model, version 1'`"
+    if game.key is None and m is None: raise ValueError(f"cache: this game is a plain function, which has no fingerprint; {own}")
+    asked = dict(players=list(map(str, game.players)), autocast=str(autocast), key=game.key, meta={k: v for k, v in game.meta.items() if k != "model"})
+    if m is not None: asked |= dict(x=m.x, regions=m.regions, fill=m.fill, given=m.given)
+    if game.key is None: asked |= dict(model=m.model, output=m.output, logits=m.logits, value=m.value)
+    try: return identity(asked, "cache")
+    except Unidentified as e: raise ValueError(f"{e}; for the whole game: {own}") from None
+
 
 # %% ../nbs/15_evaluation.ipynb #81a3d3ea
 def load_table(
@@ -315,12 +293,26 @@ def load_table(
     return v, notes
 
 # %% ../nbs/15_evaluation.ipynb #a6529dad
+def still_says(
+    game:Game,
+    v:Tensor, # a stored table, `(2**n,)` or `(targets, 2**n)`
+    dtype=torch.float32, # precision of the arithmetic
+)->bool:
+    "Asks the game again for nobody, everybody, the even and the odd players: does a stored table agree?"
+    every = 2**game.n - 1
+    even = sum(1 << i for i in range(0, game.n, 2))
+    if v.shape[-1] != every + 1: return False
+    c = torch.tensor(sorted({0, every, even, every - even}))
+    now, stored = check_outputs(game(bits(c, game.n)), c, game.players), v.movedim(-1, 0)[c]
+    return now.shape == stored.shape and agree(stored, now, dtype)
+
+
 def stored_table(
     game:Game,
     path, # where the table may be
     dtype=torch.float32, # precision of the arithmetic
 ): # float64 `(2**n,)` or `(targets, 2**n)`, or None
-    "A table from the cache if it is there, whole, and agrees with the game on the first and the last coalition; warns if it is damaged or does not."
+    "A table from the cache if it is there, whole, and agrees with the game on some coalitions; warns if it is damaged or does not."
     try: v, notes = load_table(path)
     except FileNotFoundError: return None
     except ValueError as e: problem = str(e)
@@ -328,10 +320,7 @@ def stored_table(
         if notes["players"] != list(map(str, game.players)):
             warnings.warn(f"cache: the stored table in {path} has other players; the table is computed again")
             return None
-        ends = torch.tensor([0, 2**game.n - 1])
-        now = check_outputs(game(bits(ends, game.n)), ends, game.players)
-        stored = v.movedim(-1, 0)[ends]
-        if now.shape == stored.shape and agree(stored, now, dtype): return v
+        if still_says(game, v, dtype): return v
         problem = f"the stored table in {path} is not what the game says now"
     warnings.warn(f"cache: {problem}; the table is computed again")
 

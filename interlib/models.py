@@ -6,11 +6,11 @@
 __all__ = ['LMS', 'OTHER_HEADS', 'ENCODERS', 'VGG', 'plain_copy', 'split_digits', 'no_bars', 'read_gguf', 'converted',
            'model_place', 'allowed', 'pretrained', 'check_place', 'held', 'check_writes', 'load_lm', 'load_error',
            'unpacked', 'seeded', 'no_reports', 'check_count', 'encoder_parts', 'load_encoder', 'open_model',
-           'check_sizes', 'ResidualBlock', 'ResNet', 'resnet', 'small_net', 'vgg', 'alexnet', 'bert_tiny', 'about',
-           'fingerprint', 'low_layers', 'transplant']
+           'check_sizes', 'ResidualBlock', 'ResNet', 'resnet', 'small_net', 'vgg', 'alexnet', 'bert_tiny', 'low_layers',
+           'transplant']
 
 # %% ../nbs/11_models.ipynb #161ea545
-import hashlib, json, os, warnings, zipfile
+import json, os, warnings, zipfile
 from collections import OrderedDict
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from .data import CARRIERS, cache_dir, fetch, workspace
+from .identity import fingerprint
 
 # %% ../nbs/11_models.ipynb #29dc984e
 def plain_copy(
@@ -436,28 +437,6 @@ def bert_tiny(
     check_count("classes", classes, low=2)
     config = BertConfig(vocab_size=n, hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=512, num_labels=classes, pad_token_id=pad)
     with seeded(seed): return BertForSequenceClassification(config).eval()
-
-# %% ../nbs/11_models.ipynb #d24fee24
-def about(
-    model, # a torch module
-)->str: # JSON
-    "What a model is apart from its numbers: class, structure, configuration without the lines that only tell how it was stored."
-    config = model.config.to_dict() if hasattr(getattr(model, "config", None), "to_dict") else {}
-    for line in ("_name_or_path", "architectures", "dtype", "transformers_version"): config.pop(line, None)
-    return json.dumps([type(model).__name__, repr(model), config], sort_keys=True, default=str)
-
-# %% ../nbs/11_models.ipynb #c7463d2f
-def fingerprint(
-    model, # a torch module
-)->str: # sha256 as 64 hexadecimal digits
-    "A name for what a model computes; `ValueError` if its weights are not loaded."
-    if not isinstance(model, nn.Module): raise TypeError(f"model: got a {type(model).__name__}; it must be a torch module")
-    digest = hashlib.sha256(about(model).encode())
-    for name, t in (*model.named_parameters(), *model.named_buffers()):
-        if t.is_meta: raise ValueError(f"model: {name} is on the meta device, so it has no numbers; load the weights first")
-        digest.update(f"{name} {t.dtype} {tuple(t.shape)}".encode())
-        digest.update(t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 # %% ../nbs/11_models.ipynb #4b5bd9f2
 def low_layers(

@@ -43,7 +43,7 @@ def test_cache_round_trip(games, kind, tmp_path):
     games[kind].fn = lambda m: asked.append(len(m)) or ask(m)
     try: evaluate(games[kind], progress=False, cache=tmp_path)
     finally: games[kind].fn = ask
-    assert asked == [2]                                                    # the first and the last coalition, to be sure
+    assert asked == [4]                                                    # four coalitions, to be sure
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:len(b) // 2], lambda b: b[:-1], lambda b: b"", lambda b: b[:-9] + bytes([b[-9] ^ 64]) + b[-8:], lambda b: b"{}"])
@@ -91,8 +91,9 @@ def test_output_functions_are_told_apart(tmp_path):
 def test_a_network_that_answers_otherwise_is_noticed(tmp_path):
     net = small_net()
     game = il.image_game(net, torch.rand(1, 8, 8), grid=2, target=0)
+    game.key = "mine"                                                       # the same name, other answers
     evaluate(game, progress=False, cache=tmp_path)
-    handle = net.register_forward_hook(lambda m, a, out: 3 * out)           # same weights, other answers
+    net.register_forward_hook(lambda m, a, out: 3 * out)
     with pytest.warns(UserWarning, match="not what the game says now"): got = evaluate(game, progress=False, cache=tmp_path)
     torch.testing.assert_close(got, evaluate(game, progress=False))
 

@@ -307,7 +307,7 @@ def test_what_is_asked_for_is_checked_first(tmp_path):
     from functools import partial
     def own(network, sample, output): return il.image_game(network, grid=2, **sample)
     s = small(tmp_path / "s", PICTURES[:2], game=partial(own), settings={"s": {"output": own}})
-    assert s.said["game"] == s.said["settings"]["s"]["output"] == f"{__name__}.{own.__qualname__}"
+    assert s.said["game"] == s.said["settings"]["s"]["output"] == f"own {il.identity.identity(own)[:32]}"
     with pytest.raises(TypeError, match="samples: got a int; it must be a list of samples"): small(tmp_path / "t", 5)
     with pytest.raises(ValueError, match="settings: got {'s': {1: 2}}"): small(tmp_path / "t", settings={"s": {1: 2}})
     with pytest.raises(ValueError, match="workers: got -1; it must be 1 or more"): small(tmp_path / "t", engine="ray", workers=-1)
