@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .games import (borrowed, place_of, Game, Masked, logits_of, readable, class_names, class_target, question, network_game, model_name, output_name, baseline_name)
-from .masking import Baseline, is_stop_word, one_token, players_of, region_map, text_baseline
+from .masking import Baseline, check_letters, is_stop_word, one_token, players_of, region_map, text_baseline
 
 # %% ../nbs/14_text_games.ipynb #c856bd69
 def next_token_logits(
@@ -102,6 +102,7 @@ def text_game(
     All positions stay, punctuation and words that do not play are always present.
     Raises `TypeError` or `ValueError` for arguments that cannot be used, before anything but the text itself has run."""
     if not isinstance(text, str): raise TypeError(f"text: got a {type(text).__name__}; it must be a string")
+    check_letters(text=text, target=target, rival=rival, baseline=baseline)
     if not getattr(tokenizer, "is_fast", False): raise TypeError(f"tokenizer: got {type(tokenizer).__name__}; it must be a fast tokenizer, which knows the characters of each token")
     if not hasattr(model, "config") or not hasattr(model, "get_input_embeddings"): raise TypeError(f"model: got {repr(model) if isinstance(model, str) else f'a {type(model).__name__}'}; it must be a causal language model or a sequence classifier of transformers")
     prompt, start = chat_prompt(tokenizer, text, chat)
