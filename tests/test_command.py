@@ -24,7 +24,7 @@ TEMPLATE = "{% for m in messages %}<s> {{ m['content'] }} </s>{% endfor %}{% if 
 
 
 def make_lm(folder, template=None, ends=False):
-    "A random Llama and a word tokenizer, saved to a folder; `ends`: outside of its template it says that the text is over."
+    "A random Llama and a word tokenizer, saved to a folder; `ends`: after the question below it says that the text is over."
     torch.manual_seed(0)
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -33,8 +33,8 @@ def make_lm(folder, template=None, ends=False):
     model = LlamaForCausalLM(config)
     if ends:
         with torch.no_grad():
-            model.model.embed_tokens.weight[3] = 0                          # after <a>, the answer
-            model.lm_head.weight[2] = model.lm_head.weight.sum(0)
+            ids = tokenizer.encode("What is the capital city of France ?").ids
+            model.lm_head.weight[2] = model.model(torch.tensor([ids]))[0][0, -1]
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", eos_token="</s>", bos_token="<s>", chat_template=template).save_pretrained(folder)
     return str(folder)
@@ -401,3 +401,20 @@ def test_chat_explains_the_answer(run, chatty):
 def test_chat_without_a_template(run, lm):
     code, out, err = run("explain", TEXT, "--model", lm, "--chat", "--quiet")
     assert code == 2 and "no chat template" in err
+
+
+def test_a_model_tuned_for_conversations_is_suggested_chat(run, chatty, monkeypatch):
+    "Outside of its template the model takes the text for finished, as its own forward pass says."
+    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    question = "What is the capital city of France ?"
+    model, tokenizer = il.load_lm(chatty, progress=False)
+    with torch.no_grad(): assert model(**tokenizer(question, return_tensors="pt")).logits[0, -1].argmax() == tokenizer.eos_token_id
+    code, out, err = run("explain", question, "--model", chatty, "--players", 3, "--quiet")
+    assert code == 0 and err.startswith("interlib: warning: target: the most probable token is '</s>'") and "--chat says the text in its template" in err and err.count("\n") == 1
+    for args in (["--chat"], ["--target", "gravity"]): assert run("explain", question, "--model", chatty, "--players", 3, "--quiet", *args)[2] == ""
+
+
+def test_a_model_without_a_template_is_not_suggested_chat(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    code, out, err = run("explain", "What is the capital", "--model", make_lm(tmp_path/"ends", ends=True), "--players", 3, "--quiet")
+    assert code == 0 and "--chat" not in err
