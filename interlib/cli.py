@@ -8,9 +8,10 @@ __all__ = ['WITHIN', 'SHEETS', 'WIDE', 'CLICKABLE', 'WHAT_IF', 'TEMPLATE', 'FILE
            'check_out', 'write_report', 'parser', 'app_notebook', 'read_config', 'compare_html', 'main']
 
 # %% ../nbs/22_cli.ipynb #e8e08045
-import argparse, base64, io, json, logging, math, os, platform, sys, tempfile, textwrap, time, traceback, warnings
+import argparse, base64, io, json, logging, math, os, platform, re, sys, tempfile, textwrap, time, traceback, warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -43,16 +44,20 @@ def _check_request(
     output, # what to explain
     noise, # bound on the noise
     batch_size, # prompts at a time
+    cache=None, # folder, or None
 ):
     "Raises `TypeError` or `ValueError` for what can be seen to be wrong before a model is loaded."
     import torch
     from interlib.decomposition import decompose
-    from interlib.masking import words
+    from interlib.evaluation import check_cache
+    from interlib.masking import check_letters, words
     from interlib.values import get_output
     if not isinstance(text, str): raise TypeError(f"text: got a {type(text).__name__}; it must be a string")
+    check_letters(text=text)
     if not words(text): raise ValueError(f"text: got {text!r}; it must have at least one word")
     if batch_size != "auto" and (not isinstance(batch_size, int) or batch_size < 1): raise ValueError(f"batch_size: got {batch_size!r}; it must be 'auto' or an int of at least 1")
     get_output(output)
+    check_cache(cache)
     decompose(torch.zeros(2), noise)
 
 # %% ../nbs/22_cli.ipynb #db74da74
@@ -75,11 +80,13 @@ def _duration(
 # %% ../nbs/22_cli.ipynb #c3d3cf19
 def _estimate(
     game, # `Game`
+    cache=None, # folder, or None
 )->str:
     "What `evaluate` will take, in one line, from one timed batch."
     from interlib.evaluation import cost
     c = cost(game)
-    return f"{c.passes:,} masked prompts of {game.tokens} tokens: about {_duration(c.seconds)} and {c.memory / 1e9:.1f} GB (each player less halves the time)"
+    advice = "each player less halves the time" + ("; with --cache DIR an interruption loses nothing" if c.seconds > 60 and not cache else "")
+    return f"{c.passes:,} masked prompts of {game.tokens} tokens: about {_duration(c.seconds)} and {c.memory / 1e9:.1f} GB ({advice})"
 
 # %% ../nbs/22_cli.ipynb #9f21454d
 def _versions()->dict:
@@ -113,27 +120,30 @@ def explain(
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`
     device=None, # such as "cpu"; a GPU if there is one
     batch_size="auto", # masked prompts at a time
+    chat=False, # True: the text is said in the model's chat template; a list: after these messages
+    cache=None, # a folder that keeps the outputs, also those of an evaluation that was interrupted
     progress:bool=True, # show bars and estimates
 )->Explanation:
     "Masks a prompt in all ways and finds the sparsest AND-OR model of the outputs. Raises `TypeError`, `ValueError` or `RuntimeError` before any long work."
     from interlib.decomposition import _check, decompose
     from interlib.evaluation import evaluate
     from interlib.text_games import text_game
-    _check_request(text, output, noise, batch_size)
-    say = (lambda s: print(f"interlib: {s}", file=sys.stderr)) if progress else lambda s: None
+    _check_request(text, output, noise, batch_size, cache)
+    say = (lambda s: _say("interlib:", s, file=sys.stderr)) if progress else lambda s: None
     clock = [time.perf_counter()]
     net, tokenizer, name = _loaded(model, device, progress)
     clock.append(time.perf_counter())
-    game = text_game(net, tokenizer, text, _default_players(tokenizer, text) if players is None else players, target, baseline, output)
+    game = text_game(net, tokenizer, text, _default_players(tokenizer, text) if players is None else players, target, baseline, output, chat=chat)
     _check("auto", game.n, 1, 1, "cpu")
-    if progress and game.n > 10: say(_estimate(game))
-    v = evaluate(game, batch_size=batch_size, progress=progress)
+    if progress and game.n > 10: say(_estimate(game, cache))
+    v = evaluate(game, batch_size=batch_size, progress=progress, cache=cache)
     clock.append(time.perf_counter())
     if game.n > 11: say(f"decomposing; every player more takes about {'six' if game.n < 14 else 'two'} times as long")
-    x = decompose(v, noise, players=game.players)
+    try: x = decompose(v, noise, players=game.players)
+    except KeyboardInterrupt: raise KeyboardInterrupt(f"while decomposing; the {len(v):,} outputs " + (f"are kept in {cache}" if cache else "are lost: a folder as `cache` keeps them")) from None
     clock.append(time.perf_counter())
     seconds = {k: round(b - a, 3) for k, a, b in zip(("load", "evaluate", "decompose"), clock, clock[1:])}
-    x.meta = game.meta | {"model": name, "noise": noise, "device": str(game.device), "seconds": seconds, "versions": _versions()}
+    x.meta = game.meta | {"model": name, "noise": noise, "device": str(game.device), "seconds": seconds, "versions": _versions()} | ({"chat": chat} if chat else {})
     return Explanation(x, v, game.words)
 
 # %% ../nbs/22_cli.ipynb #1cb144be
@@ -144,10 +154,21 @@ def _wording(
     from interlib.plots import _visible
     unit = {"log_odds": "log-odds", "log_prob": "log-probability", "prob": "probability"}.get(e.x.meta["output"], e.x.meta["output"])
     rise, span = (e.v[-1] - e.v[0]).abs().item(), (e.v.max() - e.v.min()).item()
-    within = f"predict all {len(e.v):,} outputs with a mean error of at most {WITHIN * span:.3g}, which is {100 * WITHIN:g} % of their range"
+    within = f"all {len(e.v):,} outputs with a mean error of at most {WITHIN * span:.3g}, which is {100 * WITHIN:g} % of their range"
     target = e.x.meta["target"]
-    return {"unit": unit, "target": target.strip() or _visible(target), "noise": f"{e.x.meta['noise'] * rise:.3g}",
-            "needed": "1,000 interactions do not yet " + within if e.needed is None else f"{e.needed:,} interaction{'s' * (e.needed != 1)} " + within}
+    count = {None: "the strongest 1,000 interactions do not yet predict", 0: "the constant alone predicts", 1: "the strongest interaction alone predicts"}
+    return {"unit": unit, "target": _visible(target.strip() or target), "noise": f"{e.x.meta['noise'] * rise:.3g}",
+            "needed": f"{count.get(e.needed, f'the strongest {e.needed or 0:,} interactions predict')} {within}"}
+
+# %% ../nbs/22_cli.ipynb #149c0bf4
+def _say(
+    *parts, # of one line
+    file=None, # standard output by default
+):
+    "Prints one line; signs that cannot be seen are written out."
+    from interlib.plots import _visible
+    line = " ".join(map(str, parts))
+    print(_visible(line) if line else "", file=file, flush=True)
 
 # %% ../nbs/22_cli.ipynb #12c8253b
 def _rows(
@@ -166,14 +187,16 @@ def print_explanation(
 ):
     "What a terminal shows: target, strongest interactions, how many are needed, and what is proved."
     from interlib.plots import _signed
-    say, about, words, meta = (lambda *a: print(*a, file=file)), e.x.solution, _wording(e), e.x.meta
-    say("prompt     ", meta["text"])
+    say, about, words, meta = (lambda *a: _say(*a, file=file)), e.x.solution, _wording(e), e.x.meta
+    say("prompt     ", meta["text"] + "   (said in the model's chat template)" * bool(meta.get("chat")))
     say("target     ", f"{meta['target']!r}, {words['unit']} {_signed(e.v[-1].item())} for the prompt and {_signed(e.v[0].item())} with all players masked")
-    say("players    ", f"{e.x.n} of {len(e.words)} words: {', '.join(e.names)}\n")
+    say("players    ", f"{e.x.n} of {len(e.words)} word{'s' * (len(e.words) != 1)}: {', '.join(e.names)}")
+    say()
     say(f"{'effect':>10}  kind  words")
     for effect, kind, text in _rows(e.salient.head(top), e.names): say(f"{effect:>10}  {kind:4}  {text}")
     if len(e.salient) > top: say(f"{'':16}  and {len(e.salient) - top} more above 5 % of the strongest")
-    say("\nneeded     ", words["needed"])
+    say()
+    say("needed     ", words["needed"])
     say("objective  ", f"{about.objective:.6g}, the sum of all |effects|; outputs matched within {words['noise']}, the noise")
     say("lower bound", f"{about.lower_bound:.6g}, gap {about.gap:.1e}: no AND-OR model that matches as well has a smaller sum than the bound")
     say("seconds    ", ", ".join(f"{k} {s:.1f}" for k, s in meta["seconds"].items()))
@@ -211,14 +234,7 @@ def _sheet_style(
     paper, ink = SHEETS[sheet]["paper"], SHEETS[sheet]["ink"]
     return {**dict.fromkeys(["figure.facecolor", "axes.facecolor", "savefig.facecolor"], paper),
             **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], ink),
-            "svg.fonttype": "path", "svg.hashsalt": "interlib", "font.family": _fonts(), "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8}
-
-# %% ../nbs/22_cli.ipynb #5db84d53
-def _fonts()->list: # of font families
-    "matplotlib's own font, and what this machine has for Chinese, Japanese and Korean."
-    from matplotlib.font_manager import fontManager
-    known = {f.name for f in fontManager.ttflist}
-    return ["DejaVu Sans", *sorted(n for n in known if n.startswith(("Noto Sans CJK", "WenQuanYi", "Hiragino Sans", "Microsoft YaHei", "Arial Unicode")))[:3]]
+            "svg.fonttype": "path", "svg.hashsalt": "interlib", "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8}
 
 # %% ../nbs/22_cli.ipynb #62b4523c
 def _heavy(
@@ -239,7 +255,7 @@ def _svg(
     from matplotlib import style
     from matplotlib.figure import Figure
     with style.context(["default", _sheet_style(sheet)]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")                 # letters that no font has are drawn as boxes
+        warnings.simplefilter("ignore")                 # of letters that no font has, one warning will do
         fig = Figure(figsize=(WIDE, height), layout=None if full else "constrained")
         ax = fig.add_axes((.01, 0, .98, 1)) if full else fig.add_subplot()
         draw(ax)
@@ -380,7 +396,7 @@ WHAT_IF = """<section id="what-if">
 {% else %}<noscript><p>Here words could be clicked on and off, with JavaScript.</p></noscript>
 <div hidden>
 <p>Click words to mask them or to bring them back. The interactions that count there light up, and their sum is the prediction for the network's output; the dashed line is the output itself.</p>
-<div class="words" role="group" aria-label="Words of the prompt; the pressed ones are there, the others are masked">
+<div class="words" dir="auto" role="group" aria-label="Words of the prompt; the pressed ones are there, the others are masked">
 {% for word, player in what_if.words %}{% if player is none %}<span>{{ word }}</span>{% else %}<button type="button" aria-pressed="true" data-player="{{ player }}">{{ word }}</button>{% endif %}
 {% endfor %}</div>
 <div class="tools"><button type="button" data-all="1" aria-label="all players there">all</button><button type="button" data-all="0" aria-label="no player there, all masked">none</button></div>
@@ -394,7 +410,7 @@ WHAT_IF = """<section id="what-if">
 <caption>From the constant to the prediction, strongest interaction first. Bars start where the one above ends.</caption>
 <thead><tr><th scope="col">effect</th><th scope="col">kind</th><th scope="col">words</th></tr></thead>
 <tbody>
-{% for negative, kind, text in what_if.rows %}<tr data-row class="{{ 'down' if negative else 'up' }}"><td></td><td><span class="kind {{ kind|lower }}"></span>{{ kind }}</td><td><div class="step"><span>{{ text }}</span><span class="track"><span class="bar {{ kind|lower }}"></span></span></div></td></tr>
+{% for negative, kind, text in what_if.rows %}<tr data-row class="{{ 'down' if negative else 'up' }}"><td></td><td><span class="kind {{ kind|lower }}"></span>{{ kind }}</td><td><div class="step"><span dir="auto">{{ text }}</span><span class="track"><span class="bar {{ kind|lower }}"></span></span></div></td></tr>
 {% endfor %}{% if what_if.more %}<tr data-more><td></td><td></td><td><div class="step"><span data-say="more"></span><span class="track"><span class="bar"></span></span></div></td></tr>
 {% endif %}</tbody>
 </table>
@@ -504,7 +520,7 @@ footer dd { margin: 0; }
 <body>
 <header>
 <h1>Why “{{ target }}”?</h1>
-<blockquote>{{ meta.text }}</blockquote>
+<blockquote dir="auto">{{ meta.text }}</blockquote>
 <dl class="facts">
 {% for name, value in facts %}<div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
 {% endfor %}</dl>
@@ -522,7 +538,7 @@ footer dd { margin: 0; }
 <p>{{ meta.model }} was asked for the {{ unit }} of “{{ target }}” on all {{ count }} versions of the prompt in which some of the {{ n }} players (words) are masked, that is, replaced by {{ stand_in }}.
 An <b>AND</b> interaction adds its effect when <em>all</em> of its words are present; an <b>OR</b> interaction adds its effect as soon as <em>one</em> of its words is.</p>
 <p>In every version, the constant {{ constant }} and the effects that count there add up to the network's output, within the <b>noise</b> of {{ words.noise }}: {{ noise }} of the difference between the whole prompt and the masked one, too small to be explained.
-The strongest {{ words.needed }}.</p>
+{{ words.needed[0]|upper }}{{ words.needed[1:] }}.</p>
 <p>Many sets of interactions would do, and the sparsest is wanted: the absolute effects of this one sum up to {{ objective }}, and it is proved that no other that matches as well has a sum below {{ bound }}.
 The <b>gap</b>, {{ gap }} of the sum, is how far from the sparsest it can be at most.</p>
 </section>
@@ -535,7 +551,7 @@ The <b>gap</b>, {{ gap }} of the sum, is how far from the sparsest it can be at 
 <caption>{{ caption }}</caption>
 <thead><tr><th scope="col">effect</th><th scope="col">kind</th><th scope="col">words</th></tr></thead>
 <tbody>
-{% for effect, kind, text in rows %}<tr><td>{{ effect }}</td><td><span class="kind {{ kind|lower }} {{ 'down' if effect[0] == '−' else 'up' }}"></span>{{ kind }}</td><td>{{ text }}</td></tr>
+{% for effect, kind, text in rows %}<tr><td>{{ effect }}</td><td><span class="kind {{ kind|lower }} {{ 'down' if effect[0] == '−' else 'up' }}"></span>{{ kind }}</td><td dir="auto">{{ text }}</td></tr>
 {% endfor %}</tbody>
 </table>
 </section>
@@ -564,7 +580,7 @@ def _provenance(
 )->list: # of `(name, value)`
     "Where the report comes from, for its foot."
     m = e.x.meta
-    return [("model", m["model"]), ("target", repr(m["target"])), ("output", m["output"]), ("baseline", m["baseline"]), ("noise", f"{m['noise']:g} of |v(N) − v(∅)|"),
+    return [("model", m["model"]), ("target", repr(m["target"])), ("output", m["output"]), ("baseline", m["baseline"]), *[("chat", "the prompt is said in the model's chat template")] * bool(m.get("chat")), ("noise", f"{m['noise']:g} of |v(N) − v(∅)|"),
             ("players", ", ".join(e.names)), ("solver", f"{e.x.solution.solver}, {e.x.solution.iterations} iterations"), ("device", m["device"]),
             ("seconds", ", ".join(f"{k} {s:.1f}" for k, s in m["seconds"].items())), ("versions", ", ".join(f"{k} {s}" for k, s in m["versions"].items())), ("written", time.strftime("%Y-%m-%d"))]
 
@@ -575,18 +591,19 @@ def report_html(
 )->str:
     "The report as one page that needs no other file."
     from jinja2 import DictLoader, Environment, StrictUndefined
-    from interlib.plots import NEGATIVE, POSITIVE, _signed
+    from interlib.plots import NEGATIVE, POSITIVE, _shown, _signed
     words, about, meta, (answer, evidence) = _wording(e), e.x.solution, e.x.meta, panels(e)
     stand_in = {"mean": "the mean of all token embeddings", "zero": "a zero vector"}.get(meta["baseline"], f"the token {meta['baseline']!r}")
     caption = f"The strongest {min(top, len(e.salient))} of {len(e.salient)} salient interactions (above 5 % of the strongest). All effects are in interactions.csv."
     pages = Environment(autoescape=True, undefined=StrictUndefined, loader=DictLoader({"report": TEMPLATE, "what_if": WHAT_IF}))
-    return pages.get_template("report").render(
+    page = pages.get_template("report").render(
         meta=meta, words=words, target=words["target"], unit=words["unit"], count=f"{len(e.v):,}", n=e.x.n, stand_in=stand_in, noise=f"{100 * meta['noise']:g} %",
         constant=_signed(e.x.and_[0].item()), objective=f"{about.objective:.6g}", bound=f"{about.lower_bound:.6g}", gap=f"{about.gap:.1e}",
         facts=_facts(e), what_if=_what_if(e), clickable=CLICKABLE, answer=answer, evidence=evidence, rows=_rows(e.salient.head(top), e.names), caption=caption, provenance=_provenance(e), sheets=SHEETS, up=POSITIVE, down=NEGATIVE)
+    return "\t".join(map(_shown, page.split("\t")))
 
 # %% ../nbs/22_cli.ipynb #ca771185
-FILES = {"report.html": lambda e, path: path.write_text(report_html(e), encoding="utf-8"),
+FILES = {"report.html": lambda e, path: path.write_text(report_html(e), encoding="utf-8", errors="backslashreplace"),
          "interactions.safetensors": lambda e, path: e.x.save(path),
          "interactions.csv": lambda e, path: effects(e).assign(members=lambda f: f.members.map(lambda m: " ".join(map(str, m))), words=lambda f: f.words.map(" ".join)).to_csv(path, index=False)}
 
@@ -622,11 +639,28 @@ def _player_list(
     "What `--players` means."
     return int(typed) if typed.strip().lstrip("+-").isdecimal() else typed.replace(",", " ").split()
 
+# %% ../nbs/22_cli.ipynb #8d4db678
+def _unrecognized(
+    args, # what is known
+    rest, # list of str: what is left over
+    options=(), # of the command
+)->str:
+    "What is wrong with the rest of a command line, and what may have been meant."
+    unknown = [a.split("=")[0] for a in rest if a.startswith("-")]
+    if not unknown and hasattr(args, "text"):
+        return f'text: got {len(rest) + 1} words or texts, where one is wanted; put quotes around it: interlib explain "{" ".join([args.text, *rest])}"'
+    near = [n for a in unknown for n in get_close_matches(a, options, 1)]
+    return f"unrecognized arguments: {' '.join(rest)}" + (f"; did you mean {' '.join(near)}?" if near else "")
+
 # %% ../nbs/22_cli.ipynb #b333c296
 class _Parser(argparse.ArgumentParser):
     "argparse, but errors are raised, to be reported like all others."
     def __init__(self, **kwargs): super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs)
     def error(self, message): raise ValueError(f"{message} (see {self.prog} --help)")
+    def parse_args(self, args=None, namespace=None):
+        args, rest = self.parse_known_args(args, namespace)
+        if rest: self.error(_unrecognized(args, rest, getattr(self, "options", {}).get(args.command, ()) if "command" in args else ()))
+        return args
 
 # %% ../nbs/22_cli.ipynb #d047168d
 def parser()->_Parser:
@@ -642,16 +676,20 @@ def parser()->_Parser:
               interlib explain "A red apple falls to the ground because of the pull of"
               interlib explain "The film was not bad, it was" --target great --players "film,not,bad"
               interlib explain "Paris is the capital of" --model ./my-model --baseline zero --json --quiet
+              interlib explain "What is the capital of France?" --chat --cache tables
+              interlib explain - < prompt.txt
 
             exit codes: 0 done, 1 it failed, 2 an argument cannot be used, 130 interrupted"""))
-    p.add_argument("text", metavar="TEXT", help="the prompt; its continuation is explained")
+    p.add_argument("text", metavar="TEXT", help="the prompt, in quotes; its continuation is explained. - reads it from standard input")
     p.add_argument("--model", default="smollm2", metavar="NAME", help="smollm2 (default), gemma3-270m, a folder written by save_pretrained, or a hub name")
     p.add_argument("--players", type=_player_list, metavar="N|WORDS", help="how many words, those whose absence changes the output most; or the words, separated by commas (default: 10, or all if there are fewer)")
     p.add_argument("--target", metavar="TOKEN", help="the token that is explained (default: the most probable one)")
     p.add_argument("--baseline", default="mean", metavar="WHAT", help="what takes the place of a masked word: mean (default), zero, or a token")
     p.add_argument("--output", default="log_odds", metavar="WHAT", help="what is explained of the target: log_odds (default), log_prob, prob or logit")
+    p.add_argument("--chat", action="store_true", help="for a model that was tuned for conversations: the prompt is said in its chat template, and the beginning of its answer is explained")
     p.add_argument("--noise", type=float, default=0.02, metavar="F", help="error that is allowed, as a fraction of |output on the prompt - output on the masked prompt| (default: 0.02)")
     p.add_argument("--out", default="interlib-report", metavar="DIR", help="folder for the files (default: interlib-report); files of the same names are replaced")
+    p.add_argument("--cache", metavar="DIR", help="folder that keeps the outputs of the model: after an interruption the same command goes on where it was")
     p.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
     p.add_argument("--batch-size", type=int, default=argparse.SUPPRESS, metavar="N", help="masked prompts at a time (default: 64, on a GPU 512)")
     p.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else, on standard output")
@@ -672,12 +710,13 @@ def parser()->_Parser:
     p.add_argument("--model", metavar="NAME", help="a model of your own, first in the list: a folder written by save_pretrained, or a hub name")
     p.add_argument("--port", type=int, default=8866, metavar="N", help="of the page's address (default: 8866; 0: any that is free)")
     p.add_argument("--no-browser", action="store_true", help="do not open the page, only say where it is")
+    top.options = {name: list(p._option_string_actions) for name, p in commands.choices.items()}
     return top
 
 # %% ../nbs/22_cli.ipynb #63ab62d1
 @contextmanager
 def _hushed():
-    "Transformers and the hub neither log nor warn."
+    "Transformers and the hub neither log nor warn; other warnings are one line each."
     import transformers.utils.logging                   # sets its handlers up, before we take them away
     loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
     before = [(l.handlers, l.propagate) for l in loggers]
@@ -685,24 +724,40 @@ def _hushed():
     try:
         with warnings.catch_warnings():
             for library in ("torch", "transformers", "huggingface_hub"): warnings.filterwarnings("ignore", module=library)
+            warnings.showwarning = lambda message, *_: _say("interlib: warning:", str(message).replace("chat=True", "--chat"), file=sys.stderr)
             yield
     finally:
         for l, (handlers, propagate) in zip(loggers, before): l.handlers, l.propagate = handlers, propagate
+
+# %% ../nbs/22_cli.ipynb #734b6155
+def _typed_text(
+    text:str, # of the command line
+)->str:
+    "The text, read from standard input for '-'; raises `ValueError` where there is none, or no UTF-8."
+    if text != "-": return text
+    if sys.stdin.isatty(): _say("interlib: type the text; Ctrl-D at the beginning of a line ends it", file=sys.stderr)
+    try: text = sys.stdin.buffer.read().decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError as e: raise ValueError(f"text: standard input is not UTF-8 ({e.reason} at byte {e.start})") from None
+    if not text.strip(): raise ValueError("text: standard input is empty; it must have at least one word")
+    return text
 
 # %% ../nbs/22_cli.ipynb #a577e6fb
 def _run_explain(
     args, # what `parser` makes of the command line
 )->int: # exit code
     "`interlib explain`: explains, writes the files, prints."
+    from interlib.plots import _families, _unreadable
     check_out(args.out)
-    names = ("text", "model", "players", "target", "baseline", "output", "noise", "device", "batch_size")
+    args.text = _typed_text(args.text)
+    names = ("text", "model", "players", "target", "baseline", "output", "noise", "device", "batch_size", "chat", "cache")
     with _hushed(), redirect_stdout(sys.stderr):
         e = explain(**{k: v for k, v in vars(args).items() if k in names}, progress=not args.quiet)
         paths = write_report(e, args.out)
+        if lacking := _families("".join(e.sentence))[1]: warnings.warn(_unreadable(lacking))
     if args.json: print(json.dumps(as_dict(e) | {"files": list(map(str, paths))}), flush=True)
     else:
         print_explanation(e)
-        print("written    ", ", ".join(map(str, paths)), flush=True)
+        _say("written    ", ", ".join(map(str, paths)))
     return 0
 
 # %% ../nbs/22_cli.ipynb #8b718729
@@ -786,7 +841,7 @@ def _run_sweep(
     from interlib.sweep import sweep
     config = read_config(args.config)
     with _hushed(): s = sweep(**config, retry=args.retry, progress=not args.quiet)
-    print(s.summary(), f"in {s.folder}", flush=True)
+    for line in f"{s.summary()} in {s.folder}".splitlines(): _say(line)
     return 1 if len(s.errors) else 0
 
 
@@ -795,7 +850,7 @@ def _run_status(
 )->int: # exit code
     "`interlib status`: how far a sweep is, and what failed."
     from interlib.sweep import open_sweep
-    for name, value in open_sweep(args.folder).status().items(): print(f"{name:15}", value, flush=True)
+    for name, value in open_sweep(args.folder).status().items(): _say(f"{name:15}", value)
     return 0
 
 # %% ../nbs/22_cli.ipynb #343d007e
@@ -856,8 +911,8 @@ def _run_compare(
     s = open_sweep(args.folder)
     html = compare_html(s, args.setting or next(iter(s.said["settings"])))
     out = Path(args.out or s.folder/"compare.html")
-    with atomic_path(out) as p: p.write_text(html, encoding="utf-8")
-    print("written", out, flush=True)
+    with atomic_path(out) as p: p.write_text(html, encoding="utf-8", errors="backslashreplace")
+    _say("written", out)
     return 0
 
 # %% ../nbs/22_cli.ipynb #9598ae89
@@ -866,13 +921,28 @@ def _failed(
     debug:bool=False, # show the traceback
 )->int: # exit code
     "Reports an error in one line on standard error."
-    if debug: traceback.print_exception(type(error), error, error.__traceback__)
+    if debug:
+        for line in "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines(): _say(line, file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
-        print("\ninterlib: interrupted", file=sys.stderr)
+        left = str(error).replace("the same call", "the same command").replace("a folder as `cache` keeps them", "--cache DIR keeps them")
+        _say(file=sys.stderr)
+        _say("interlib: interrupted" + f"; {left}" * bool(left), file=sys.stderr)
         return 130
     known = isinstance(error, (ValueError, TypeError, RuntimeError, OSError))
-    print("interlib: error:", " ".join((str(error) if known else f"{type(error).__name__}: {error}").split()), file=sys.stderr)
+    _say("interlib: error:", " ".join((str(error) if known else f"{type(error).__name__}: {error}").split()), file=sys.stderr)
     return 2 if isinstance(error, (ValueError, TypeError)) else 1
+
+# %% ../nbs/22_cli.ipynb #a40e943e
+def _command_line(
+    argv, # list of str, or None for that of the process
+)->list:
+    "The arguments; raises `ValueError` for a prompt without a command, and for a command that is written otherwise."
+    argv = sys.argv[1:] if argv is None else list(argv)
+    known = list(parser().options)
+    if not argv or argv[0].startswith("-") or argv[0] in known: return argv
+    near = get_close_matches(argv[0], known, 1)
+    meant = f"did you mean interlib {near[0]}?" if near else f'to explain a text: interlib explain "{" ".join(a for a in argv if not a.startswith("-"))}"'
+    raise ValueError(f"argument command: invalid choice: {argv[0]!r} (choose from {', '.join(known)}); {meant}")
 
 # %% ../nbs/22_cli.ipynb #444d3c49
 def main(
@@ -883,7 +953,7 @@ def main(
         with suppress(AttributeError): stream.reconfigure(errors="backslashreplace")      # a terminal may not know every letter
     args = None
     try:
-        args = parser().parse_args(argv)
+        args = parser().parse_args(_command_line(argv))
         if args.command: return {"explain": _run_explain, "app": _run_app, "sweep": _run_sweep, "status": _run_status, "compare": _run_compare}[args.command](args)
         parser().print_help(sys.stderr)
         return 2

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['TOGETHER', 'joined', 'branching_cache', 'PrefixTree', 'prefix_tree', 'out_of_memory', 'check_outputs', 'in_batches',
            'in_subtrees', 'agree', 'agrees_on_some', 'tree_of', 'precision', 'compiled', 'table_key', 'load_table',
-           'still_says', 'stored_table', 'store_table', 'check_how', 'check_cache', 'fill_table', 'along_tree',
-           'evaluate', 'peak_memory', 'Cost', 'cost']
+           'still_says', 'stored_table', 'store_table', 'check_how', 'check_cache', 'Part', 'stored_part', 'fill_table',
+           'along_tree', 'evaluate', 'peak_memory', 'Cost', 'cost']
 
 # %% ../nbs/15_evaluation.ipynb #b4187e8e
 import inspect
@@ -356,30 +356,105 @@ def check_cache(
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as e: raise ValueError(f"cache: cannot write to the folder {str(cache)!r} ({e}); it must be a folder for files") from e
 
+# %% ../nbs/15_evaluation.ipynb #7e295b14
+@dataclass(eq=False)
+class Part:
+    "A table that is being filled, and the file that keeps it meanwhile."
+    n:int # number of players
+    path:object = None # where the file is; None: it is not kept
+
+    def __post_init__(self):
+        self.table = None                                   # float64 `(2**n,)` or `(2**n, targets)`
+        self.done = torch.zeros(2**self.n, dtype=torch.bool)
+        self.kept = time.monotonic()                        # when it was written last
+
+    def clear(self):
+        "Starts again with nothing; removes the file."
+        self.__post_init__()
+        if self.path: Path(self.path).unlink(missing_ok=True)
+
+# %% ../nbs/15_evaluation.ipynb #814b101e
+@patch
+def add(
+    self:Part,
+    coalitions:Tensor, # int64 `(B,)`
+    got:Tensor, # their outputs `(B,)` or `(B, targets)`
+):
+    "Puts outputs into the table; raises `ValueError` for another number of targets."
+    if self.table is None: self.table = torch.empty(2**self.n, *got.shape[1:], dtype=torch.float64)
+    if self.table.shape[1:] != got.shape[1:]: raise ValueError(f"game: it returned {tuple(got.shape[1:])} targets after {tuple(self.table.shape[1:])}; every batch must have as many")
+    self.table[coalitions], self.done[coalitions] = got, True
+
+# %% ../nbs/15_evaluation.ipynb #acce6d76
+@patch
+def keep(
+    self:Part,
+    every:float=0, # seconds that must have passed since the last time
+):
+    "Writes the file; warns where it cannot be written."
+    if not self.path or self.table is None or time.monotonic() - self.kept < every: return
+    table = torch.where(self.done.view(-1, *[1] * (self.table.ndim - 1)), self.table, 0.)
+    try: save_tensors(self.path, {"table": table, "done": self.done}, "interlib.part")
+    except OSError as e: warnings.warn(f"cache: what is done so far cannot be kept in {self.path} ({e})")
+    self.kept = time.monotonic()
+
+# %% ../nbs/15_evaluation.ipynb #34d5c564
+@patch
+def told(
+    self:Part,
+)->str:
+    "What an interruption has left."
+    done = f"{self.done.sum():,} of {len(self.done):,} masked samples were done"
+    if not self.done.any(): return done
+    return f"{done} and are kept in {Path(self.path).parent}: the same call goes on from there" if self.path else f"{done} and are lost: a folder as `cache` keeps them"
+
+# %% ../nbs/15_evaluation.ipynb #93489f6f
+def stored_part(
+    game:Game,
+    path, # where the outputs of an evaluation that was stopped may be; None: nowhere
+    dtype=torch.float32, # precision of the arithmetic
+)->Part:
+    "What there is of a table, if it is whole and agrees with the game on four coalitions; else nothing. Warns if it is damaged or does not agree."
+    part = Part(game.n, path)
+    if not path or not Path(path).is_file(): return part
+    try:
+        kept = load_tensors(path, "interlib.part")[0]
+        table, done = kept["table"], kept["done"]
+        if (done.dtype, done.shape, table.dtype, table.shape[0]) != (torch.bool, part.done.shape, torch.float64, 2**game.n) or not table.isfinite().all(): raise ValueError("it is the table of another game")
+        c = done.nonzero().squeeze(1)[torch.linspace(0, done.sum() - 1, 4).long()].unique()
+        now = check_outputs(game(bits(c, game.n)), c, game.players)
+        if now.shape != table[c].shape or not agree(table[c], now, dtype): raise ValueError("it is not what the game says now")
+        part.table, part.done = table.clone(), done.clone()
+    except (ValueError, KeyError, IndexError) as e: warnings.warn(f"cache: what was kept in {path} is not used ({e}); all is asked again")
+    return part
+
 # %% ../nbs/15_evaluation.ipynb #22a67463
 def fill_table(
     game:Game,
     way, # function `(game, size, done)`
     size:int, # coalitions at a time, to begin with
     progress, # show a bar, or a function `(done, total)`
+    part:Part=None, # what is there already; filled
 )->Tensor: # float64 `(2**n,)` or `(2**n, targets)`
-    "Asks until all is done; halves the size when memory runs out."
+    "Asks until all is done; halves the size when memory runs out. Keeps what is done when it is stopped, and says so where it was by Ctrl-C."
     from tqdm.auto import tqdm
-    table, done = None, torch.zeros(2**game.n, dtype=torch.bool)
-    with tqdm(total=2**game.n, disable=callable(progress) or not progress, desc="masked samples", leave=False) as bar:
+    part = part or Part(game.n)
+    done = part.done
+    with tqdm(total=len(done), initial=done.sum().item(), disable=callable(progress) or not progress, desc="masked samples", leave=False) as bar:
         while not done.all():
             try:
                 for c, got in way(game, size, done):
-                    got = check_outputs(got, c, game.players)
-                    if table is not None and table.shape[1:] != got.shape[1:]: raise ValueError(f"game: it returned {tuple(got.shape[1:])} targets after {tuple(table.shape[1:])}; every batch must have as many")
-                    if table is None: table = torch.empty(2**game.n, *got.shape[1:], dtype=torch.float64)
-                    table[c], done[c] = got, True
+                    part.add(c, check_outputs(got, c, game.players))
+                    part.keep(every=30)
                     bar.update(done.sum().item() - bar.n)
                     if callable(progress): progress(done.sum().item(), len(done))
-            except Exception as e:
-                if not out_of_memory(e) or size == 1: raise
+            except BaseException as e:
+                if not out_of_memory(e) or size == 1:
+                    part.keep()
+                    if isinstance(e, KeyboardInterrupt): raise KeyboardInterrupt(part.told()) from None
+                    raise
                 size //= 2
-    return table
+    return part.table
 
 # %% ../nbs/15_evaluation.ipynb #9908dd23
 def along_tree(
@@ -388,16 +463,19 @@ def along_tree(
     batch_size, # leaves of a subtree, or "auto"
     progress, # as for `evaluate`
     dtype=torch.float32, # precision of the arithmetic
+    part:Part=None, # what is there already; filled
 ): # the table `(2**n,)` or `(2**n, targets)`, or None
     "The table by the tree, with body and head apart (not in half precision) or together, if it agrees with the game on some coalitions; else warns."
+    part = part or Part(game.n)
     for tree.apart in ((True, False) if torch.finfo(dtype).eps < 1e-4 else (False,)):
-        try: table = fill_table(game, partial(in_subtrees, tree), tree.rows() if batch_size == "auto" else batch_size, progress)
+        try: table = fill_table(game, partial(in_subtrees, tree), tree.rows() if batch_size == "auto" else batch_size, progress, part)
         except Exception as e:
             if out_of_memory(e): raise
             reason = f"{type(e).__name__}: {e}"
         else:
             if agrees_on_some(game, table, dtype): return table
             reason = "its table does not agree with the model"
+        part.clear()
     warnings.warn(f"the prefix tree does not work for this model ({reason}); plain batches are used")
 
 # %% ../nbs/15_evaluation.ipynb #4c9662f8
@@ -406,7 +484,7 @@ def evaluate(
     batch_size="auto", # coalitions at a time; "auto": what suits the game, what fits into 2 GB for a tree
     progress=True, # show a bar; or a function `(done, total)` to be called instead
     tree="auto", # walk a prefix tree where the game has one (True: an error where it has none); False: plain batches
-    cache=None, # a folder that keeps tables
+    cache=None, # a folder that keeps tables, and what an interruption leaves of one
     autocast=None, # torch.bfloat16 or torch.float16: compute in this precision where torch deems it safe
     compile:bool=False, # compile the network first; in plain batches
     n:int=None, # number of players, for a plain function
@@ -422,11 +500,13 @@ def evaluate(
     path = cache and Path(cache).expanduser()/f"{table_key(game, autocast)}.safetensors"
     with precision(game.device, autocast):
         if path and (v := stored_table(game, path, dtype)) is not None: return v
+        part = stored_part(game, path and path.with_suffix(".part.safetensors"), dtype)
         own, table = tree_of(game) if tree and not compile else None, None
-        if own: table = along_tree(game, own, batch_size, progress, dtype)
-        if table is None: table = fill_table(compiled(game) if compile else game, in_batches, game.batch if batch_size == "auto" else batch_size, progress)
+        if own: table = along_tree(game, own, batch_size, progress, dtype, part)
+        if table is None: table = fill_table(compiled(game) if compile else game, in_batches, game.batch if batch_size == "auto" else batch_size, progress, part)
         v = table.movedim(0, -1).contiguous()
     if path: store_table(path, v, game)
+    part.clear()
     return v
 
 # %% ../nbs/15_evaluation.ipynb #1800d136

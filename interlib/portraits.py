@@ -10,8 +10,8 @@ __all__ = ['plot_network', 'plot_brackets', 'plot_patches', 'plot_patch_groups',
 import numpy as np, textwrap
 from torch import Tensor
 
-from .plots import (GREY, NEGATIVE, POSITIVE, SERIES, WIDTH, _axes, _checked, _dress, _elide, _inches, _kinds_key, _legend, _mirror, _numbers, _points,
-                            _signed, _threshold, _typeset, _unit, _visible, _wings, bar_style, plot_agreement)
+from .plots import (GREY, NEGATIVE, POSITIVE, SERIES, WIDTH, _axes, _checked, _dress, _families, _elide, _inches, _kinds_key, _legend, _mirror, _numbers, _points,
+                            _signed, _threshold, _shown, _typeset, _unit, _visible, _ways, _wings, bar_style, plot_agreement)
 
 # %% ../nbs/01_portraits.ipynb #f7b22d7e
 def _strongest(
@@ -158,6 +158,7 @@ def _spans(
     widths, # of each word
     room:float, # width of a line
     label:float, # width of the number at the end
+    way:int=1, # 1: the sentence runs to the right; -1: to the left
 )->dict: # (line, kind) -> list of (number of the row, from, to, is it the end?)
     "Which stretch of which lines each interaction takes, its number included; all lengths in points."
     spans = {}
@@ -165,9 +166,10 @@ def _spans(
         lines = sorted({places[w][1] for w in words})
         for line in lines:
             here = [w for w in words if places[w][1] == line]
-            start = places[here[0]][0] if line == lines[0] else 0
-            stop = places[here[-1]][0] + widths[here[-1]] + label if line == lines[-1] else room
-            spans.setdefault((line, kind), []).append((i, start, stop, line == lines[-1]))
+            left, right = min(places[w][0] for w in here), max(places[w][0] + widths[w] for w in here)
+            end, (from_left, to_right) = line == lines[-1], (line == lines[0], line == lines[-1])[::way]
+            start, stop = left if from_left else 0, right + label * end if to_right else room
+            spans.setdefault((line, kind), []).append((i, start, stop, end))
     return spans
 
 # %% ../nbs/01_portraits.ipynb #2ee28028
@@ -202,8 +204,9 @@ def _set_brackets(
     for size, k in [(s, len(rows)) for s in (11, 10, 9, 8)] + [(8, k) for k in range(len(rows) - 1, 0, -1)]:
         label = 8 + .66 * 8 * max(len(_signed(e)) for e, *_ in rows[:k])
         texts, places = _typeset(words, size, 72 * wide - 12 - label)
-        widths = [text_to_path.get_text_width_height_descent(w, FontProperties(size=size), False)[0] for w in texts]
-        spans = _spans(rows[:k], places, widths, 72 * wide - 12, label)
+        font = FontProperties(family=_families("".join(texts))[0], size=size)
+        widths = [text_to_path.get_text_width_height_descent(w, font, False)[0] for w in texts]
+        spans = _spans(rows[:k], places, widths, 72 * wide - 12, label, _ways(texts)[-1])
         stacked = _stacked(spans, places[-1][1] + 1, size)
         if stacked[-1] + 14 <= 72 * high: break
     return size, texts, places, widths, spans, stacked
@@ -221,8 +224,8 @@ def _bracket(
     from matplotlib.patches import Rectangle
     (e, _, kind), (start, stop, end), points = row, span, _points(ax)
     style = bar_style(e, kind)
-    ax.plot([start, stop - label if end else stop], [-y, -y], color=style["edgecolor"], lw=1, ls="-" if kind == "and" else "--", transform=points, zorder=1)
-    for a, b in boxes: ax.add_patch(Rectangle((a, -y - 2.5), b - a, 5, transform=points, lw=.8, zorder=2, **style))
+    ax.plot([start, stop - label if end else stop], [-y, -y], color=style["edgecolor"], lw=1, ls="-" if kind == "and" else "--", transform=points, zorder=1, clip_on=False)
+    for a, b in boxes: ax.add_patch(Rectangle((a, -y - 2.5), b - a, 5, transform=points, lw=.8, zorder=2, clip_on=False, **style))
     if end: ax.text(stop - label + 4, -y, _signed(e), size=8, va="center_baseline", transform=points)
 
 # %% ../nbs/01_portraits.ipynb #3ca0ff93
@@ -251,7 +254,7 @@ def plot_brackets(
         for i, start, stop, end in here:
             boxes = [(places[w][0] + 4, places[w][0] + 4 + widths[w]) for w in rows[i][1] if places[w][1] == line]
             _bracket(ax, rows[i], boxes, (start + 4, stop + 4, end), y[line, kind, i], label)
-    ax.text(4, -depth - 6, _note(len(drawn), len(groups), unit), size=8, color=GREY, transform=_points(ax), va="center_baseline")
+    ax.text(4, -depth - 6, _shown(_note(len(drawn), len(groups), unit)), size=8, parse_math=False, color=GREY, transform=_points(ax), va="center_baseline")
     pad = _legend(ax, _kinds_key([rows[i][0] for i in drawn], [rows[i][2] for i in drawn]), .9 * wide)
     ax.set_label(f"'{' '.join(words)}': {_told(rows, words)}")
     _dress(ax, title, pad=pad).axis("off")
@@ -357,7 +360,8 @@ def plot_patches(
             y, x = np.argwhere(here).mean(0) + .5
             ax.text(x, y, _signed(value), size=size, ha="center", va="center", color="white", path_effects=[withStroke(linewidth=2, foreground="black")])
     ax.set(xlim=(left, right), ylim=(bottom, top), anchor="W")
-    bar = ax.figure.colorbar(_tints(limit), cax=ax.inset_axes([1.04, .15, .035, .7]), extend="both" if (abs(values) > limit).any() else "neither", label=_unit(what, unit))
+    bar = ax.figure.colorbar(_tints(limit), cax=ax.inset_axes([1.04, .15, .035, .7]), extend="both" if (abs(values) > limit).any() else "neither")
+    bar.set_label(_shown(_unit(what, unit)), parse_math=False)
     bar.set_ticks([-limit, 0, limit], labels=[_signed(t) for t in (-limit, 0, limit)], fontsize=8)
     _dress(ax, title)
     ax.set_label(f"picture with the {_unit(what, unit)} of each patch: " + ", ".join(f"{i} {_signed(values[i])}" for i in np.argsort(-abs(values), kind="stable")[:5]))
@@ -426,7 +430,7 @@ def plot_crops(
     ax = _axes(ax, .35 + lines * h * 1.15 * WIDTH / (columns * (step + room)))
     for i, (row, name) in enumerate(zip(crops, names)):
         x, y = (i // lines) * (step + room), i % lines * 1.15 * h
-        ax.text(x + room - .15 * w, y + h / 2, name, ha="right", va="center", size=8)
+        ax.text(x + room - .15 * w, y + h / 2, name, ha="right", va="center", size=8, parse_math=False)
         for j, crop in enumerate(row):
             _show(ax, _plain(crop, crops.min(), crops.max()), (x + room + j * 1.12 * w, y))
             ax.add_patch(Rectangle((x + room + j * 1.12 * w, y), w, h, fill=False, ec=GREY, lw=.6))
@@ -468,8 +472,8 @@ def plot_concept_maps(
             rows, cols = np.arange(h) * maps.shape[1] // h, np.arange(w) * maps.shape[2] // w
             alpha = .8 * (maps[i] / (maps[i].max() or 1))[np.ix_(rows, cols)][..., None]
             shown = (1 - alpha) * shown + alpha * np.array(to_rgb(SERIES[j % len(SERIES)]))
-            ax.text(x, y - .03 * w - .16 * w * (len(group) - 1 - j), _elide(names[i], 16), color=SERIES[j % len(SERIES)], size=7.5, va="bottom", weight="bold")
-        if note: ax.text(x, y - .03 * w - .16 * w * len(group), note, size=7.5, va="bottom")
+            ax.text(x, y - .03 * w - .16 * w * (len(group) - 1 - j), _elide(names[i], 16), color=SERIES[j % len(SERIES)], size=7.5, va="bottom", weight="bold", parse_math=False)
+        if note: ax.text(x, y - .03 * w - .16 * w * len(group), _shown(note), size=7.5, va="bottom", parse_math=False)
         _show(ax, shown, (x, y))
     ax.set(xlim=(-.02 * w, max(columns, 4) * (w + gap)), ylim=(lines * (h + head + gap) - head, -head - .05 * w), aspect="equal", anchor="W")
     ax.set_label("where concepts are in a picture: " + "; ".join(f"{' and '.join(names[i] for i in g)} {n}".strip() for g, n in zip(groups, notes)))
@@ -491,7 +495,9 @@ def plot_token_maps(
     words, names = [_elide(_visible(t), 14) for t in words], [_elide(_visible(n), 32) for n in names]
     if maps.shape != (len(names), len(words)) or not (maps >= 0).all(): raise ValueError(f"maps: got shape {maps.shape}; it must be ({len(names)}, {len(words)}), one row a name and one column a token, none negative")
     ax = _axes(ax, .9 + .27 * len(names))
-    sns.heatmap(maps / np.where(maps.max(1, keepdims=True) > 0, maps.max(1, keepdims=True), 1), cmap=sns.light_palette(SERIES[0], as_cmap=True), cbar=False, linewidths=.5, xticklabels=words, yticklabels=names, vmin=0, vmax=1, ax=ax)
+    sns.heatmap(maps / np.where(maps.max(1, keepdims=True) > 0, maps.max(1, keepdims=True), 1), cmap=sns.light_palette(SERIES[0], as_cmap=True), cbar=False, linewidths=.5, xticklabels=False, yticklabels=False, vmin=0, vmax=1, ax=ax)
+    ax.set_xticks(np.arange(len(words)) + .5, words, parse_math=False)
+    ax.set_yticks(np.arange(len(names)) + .5, names, parse_math=False)
     ax.tick_params(axis="x", rotation=60 if len(words) > 6 else 0, length=0, labelsize=8)
     ax.tick_params(axis="y", rotation=0, length=0, labelsize=8)
     for label in ax.get_xticklabels(): label.set(ha="right" if len(words) > 6 else "center", rotation_mode="anchor")
@@ -587,7 +593,7 @@ def plot_film(
         ax.set_label(f"{ax.get_label()}, {list(frames)[i]} {lost:.0%}" if i else f"part of the strength lost in {what} {list(frames)[i]} {lost:.0%}")
         if i: ax.axvline(i - .5, color=GREY, lw=.5)
     ax.set(xlim=(-.5, len(frames) - .5), ylim=(at.min() - .7, at.max() + 1.6))
-    ax.set_xticks(range(len(frames)), frames, fontsize=size)
+    ax.set_xticks(range(len(frames)), [_visible(f) for f in frames], fontsize=size, parse_math=False)
     ax.set_yticks(at)
     pad = _legend(ax, _wing_keys(), 1.15 * wide)
     return _dress(ax, title, f"{what}\nhalf a frame is {.5 / scale:.3g}{f' {unit}' if unit else ''}, above it the strength lost in percent", "order", pad=pad)
@@ -623,7 +629,7 @@ def plot_marginals(
     pad = _legend(ax, ax.collections, 1.15 * _inches(None if new else ax)[0])
     ax.get_legend().set_bbox_to_anchor((0, 1.2), ax.transAxes)
     _dress(ax, title, ax.get_xlabel(), ax.get_ylabel(), pad=pad)
-    if title: ax.set_title(ax.get_title(loc="left"), loc="left", y=1.2, pad=pad)
+    if title: ax.set_title(ax.get_title(loc="left"), loc="left", y=1.2, pad=pad, parse_math=False)
     return ax
 
 # %% ../nbs/01_portraits.ipynb #e54ac25e
@@ -699,7 +705,8 @@ def alt_text(
     said = [bare] if (bare := _pictures(panels)) else [s for s in map(_said, panels) if s]
     head = [fig.get_suptitle()] + [f"{len(said)} panels"] * (len(said) > 1) + ["legend: " + ", ".join(t.get_text() for t in l.get_texts()) for l in fig.legends]
     room = max(40, most // max(1, len(said)))
-    return textwrap.shorten(_sentences(head + [textwrap.shorten(s, room if len(said) > 1 else most, placeholder=" …") for s in said]), most, placeholder=" …") or "An empty figure"
+    said = _sentences(head + [textwrap.shorten(s, room if len(said) > 1 else most, placeholder=" …") for s in said])
+    return textwrap.shorten(_shown(said), most, placeholder=" …") or "An empty figure"
 
 # %% ../nbs/01_portraits.ipynb #f854a558
 def describe_figures(

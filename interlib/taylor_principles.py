@@ -210,17 +210,17 @@ def plot_principles(
 )->"Axes":
     "A heat map of yes and no, both also written. Raises `ValueError` if names and table do not fit."
     from matplotlib.colors import ListedColormap
-    from interlib.plots import SERIES, _axes
+    from interlib.plots import SERIES, _axes, _dress, _visible
     kept = np.asarray(kept, dtype=bool)
     if kept.shape != (len(methods), len(names)): raise ValueError(f"kept: got shape {kept.shape}; there are {len(methods)} methods and {len(names)} names")
     ax = _axes(ax, .8 + .27 * len(methods))
     ax.pcolormesh(kept, cmap=ListedColormap(["#F0F0F0", SERIES[0]]), vmin=0, vmax=1, edgecolors="white", lw=2)
     for r, c in np.ndindex(*kept.shape): ax.text(c + .5, r + .5, "yes" if kept[r, c] else "no", ha="center", va="center", color="black" if kept[r, c] else "#595959", fontsize=9)
-    ax.set_xticks(np.arange(len(names)) + .5, names)
-    ax.set_yticks(np.arange(len(methods)) + .5, methods)
+    ax.set_xticks(np.arange(len(names)) + .5, [_visible(n) for n in names], parse_math=False)
+    ax.set_yticks(np.arange(len(methods)) + .5, [_visible(m) for m in methods], parse_math=False)
     ax.invert_yaxis()
     ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
-    ax.spines[:].set_visible(False)
     ax.set_label("yes for " + ", ".join(f"{c} in {k} of {len(kept)}" for c, k in zip(names, kept.sum(0))) + "; all: " + (", ".join(str(m) for m, row in zip(methods, kept) if row.all()) or "none"))      # for readers who cannot see it
-    if title: ax.set_title(title, loc="left", pad=10)
+    _dress(ax, title, pad=10)
+    ax.spines[:].set_visible(False)
     return ax

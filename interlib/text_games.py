@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .games import (DECLARED, answers_of, borrowed, place_of, Game, Masked, logits_of, readable, check_choice, class_names, class_target, question, network_game, model_name, output_name,
                             baseline_name)
-from .masking import is_stop_word, players_of, region_map, text_baseline
+from .masking import check_letters, is_stop_word, players_of, region_map, text_baseline
 from .models import no_reports
 from .values import LABELS, LOGITS
 
@@ -347,6 +347,7 @@ def text_game(
     All positions stay, punctuation and words that do not play are always present.
     Raises `TypeError` or `ValueError` for arguments that cannot be used, before anything but the text itself has run."""
     if not isinstance(text, str): raise TypeError(f"text: got a {type(text).__name__}; it must be a string")
+    check_letters(text=text, target=target, rival=rival, baseline=baseline)
     if not getattr(tokenizer, "is_fast", False): raise TypeError(f"tokenizer: got {type(tokenizer).__name__}; it must be a fast tokenizer, which knows the characters of each token")
     if not hasattr(model, "config") or not hasattr(model, "get_input_embeddings"): raise TypeError(f"model: got {repr(model) if isinstance(model, str) else f'a {type(model).__name__}'}; it must be a causal language model or a sequence classifier of transformers")
     prompt, start = chat_prompt(tokenizer, text, chat)

@@ -137,7 +137,8 @@ def test_words_that_are_code(explained):
 @pytest.mark.parametrize("text", ["dollar $x^2$ and $ again", "日本 の 文", "a\nline and\ta tab", "it 's " + "very" * 60])
 def test_odd_prompts(run, text):
     code, out, err = run("--players", 2, "--quiet", text=text)
-    assert code == 0 and err == "", err
+    boxes = "日" in text and "no font of this machine has the letters" in err and err.count("\n") == 1      # where there is no such font
+    assert code == 0 and (err == "" or boxes), err
 
 
 def test_network_without_interactions(explained):
@@ -149,7 +150,7 @@ def test_network_without_interactions(explained):
 
 def test_one_player(run):
     code, out, err = run("--quiet", text="apple")
-    assert code == 0 and "1 of 1 words" in out
+    assert code == 0 and "1 of 1 word: apple" in out
 
 
 BAD = {
@@ -198,7 +199,7 @@ def test_help(capsys):
     assert main(["--help"]) == 0 and "example" in capsys.readouterr().out
     assert main(["explain", "--help"]) == 0
     told = capsys.readouterr().out
-    for option in "--model --players --target --baseline --output --noise --out --device --batch-size --json --quiet --debug".split(): assert option in told
+    for option in "--model --players --target --baseline --output --chat --noise --out --cache --device --batch-size --json --quiet --debug".split(): assert option in told
     assert main(["--version"]) == 0 and capsys.readouterr().out.strip() == f"interlib {il.__version__}"
 
 
