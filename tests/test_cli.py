@@ -266,24 +266,6 @@ def test_python_messages_are_as_before(run):
     assert ([(l.handlers, l.level, l.propagate) for l in loggers], list(warnings.filters)) == before
 
 
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
-def test_app_ends_what_it_started_and_forgets_closed_pages(how, tmp_path):
-    "With a stand-in for voila that says what it was called with, and waits."
-    (tmp_path/"voila.py").write_text("import os, sys, time\nprint(os.getpid(), *sys.argv, flush=True)\ntime.sleep(60)")
-    p = subprocess.Popen([sys.executable, "-c", "import sys; from interlib.cli import main; sys.exit(main(['app', '--no-browser', '--port', '0']))"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
-    assert p.stdout.readline().startswith("interlib: http://localhost:")
-    child, *called = p.stdout.readline().split()
-    p.send_signal(getattr(signal, how))
-    assert p.wait(20) == 130
-    for _ in range(100):
-        try: os.kill(int(child), 0)
-        except ProcessLookupError: break
-        time.sleep(.05)
-    else: raise AssertionError("voila is still there")
-    assert not os.path.exists(called[1]) and any("cull_idle_timeout=" in t for t in called)
-    p.communicate()
-
-
 def test_closed_pipe():
     "`interlib explain ... | head -1` ends quietly."
     code = "import sys\nfrom interlib import cli\ncli._run_explain = lambda args: print('x\\n' * 200000, flush=True) or 0\nsys.exit(cli.main(['explain', 'text']))"

@@ -228,7 +228,7 @@ def served(command, folder, patience=90):
     import urllib.request
     end = time.time() + patience
     while time.time() < end:
-        try: urllib.request.urlopen(url.group().replace("/ ", "/") + "voila/static/voila.js", timeout=5); return server, url.group()
+        try: urllib.request.urlopen(url.group().split("?")[0] + "voila/static/voila.js", timeout=5); return server, url.group()
         except OSError: time.sleep(.2)
     raise RuntimeError("the page is not served")
 
