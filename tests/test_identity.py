@@ -686,12 +686,12 @@ def test_without_a_model_nothing_is_asked(tmp_path):
     assert len(small(tmp_path / "s", None).index) == len(s.index) == 1
 
 
-def test_folders_of_before_can_be_read_not_continued(tmp_path):
+def test_folders_of_before_are_refused(tmp_path):
     small(tmp_path / "s", net())
     path = tmp_path / "s" / "sweep.json"
-    path.write_text(path.read_text().replace('"identity": 1,', ""))
-    assert len(open_sweep(tmp_path / "s").index) == 1
-    with pytest.raises(ValueError, match="made by an earlier version"): small(tmp_path / "s", net())
+    path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
+    for again in (lambda: small(tmp_path / "s", net()), lambda: open_sweep(tmp_path / "s")):
+        with pytest.raises(ValueError, match="of version 0.1"): again()
 
 
 def test_a_sweep_says_what_it_holds(tmp_path):
