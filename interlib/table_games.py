@@ -114,6 +114,9 @@ def join_column(
 ): # Series: the row's value first
     "Puts a column together in one type; raises `ValueError` for types that do not fit together, such as different categories."
     import pandas as pd
+    for floats, whole, who in ((row, base, "row"), (base, row, "baseline")):
+        lost = floats[floats.abs() >= 2**53] if floats.dtype.kind == "f" and whole.dtype.kind in "iu" else []
+        if len(lost): raise ValueError(f"{who}: its column {str(name)!r} is {lost.iloc[0]}, which may have been another integer before it became a float; give it as a DataFrame, such as `table.iloc[:1]`")
     if row.dtype != base.dtype and typed[1] and not typed[0]: row = retype(row, base.dtype)
     if row.dtype != base.dtype and typed[0] and not typed[1]: base = retype(base, row.dtype)
     if row.dtype != base.dtype and all(isinstance(s.dtype, np.dtype) and s.dtype.kind in "biuf" for s in (row, base)):
