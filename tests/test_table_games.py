@@ -19,7 +19,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import AdaBoostClassifier, ExtraTreesClassifier, HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import AdaBoostClassifier, ExtraTreesClassifier, HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier, StackingClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier, LocalOutlierFactor
 from sklearn.neural_network import MLPClassifier
@@ -199,7 +199,7 @@ def test_boosters_that_name_classes(boosters):
     game = il.tabular_game(names, TRADE.iloc[0], OTHERS, target=2)       # its predict returns the number of the best class
     p = own.predict(xgboost.DMatrix(TRADE[:1], enable_categorical=True))[0, 2]
     assert game.meta["output"] == "prob" and abs(ends(game)[1] - p) < 1e-5
-    with pytest.raises(ValueError, match="binary:hinge only names classes"): il.tabular_game(boosters.extreme["hinge"], TRADE.iloc[0], OTHERS)
+    with pytest.raises(ValueError, match="Booster only names classes"): il.tabular_game(boosters.extreme["hinge"], TRADE.iloc[0], OTHERS)
 
 
 def test_categories_are_not_read_as_codes(boosters):
@@ -510,6 +510,47 @@ def test_wrappers_in_the_style_of_scikit_learn():
         def predict(self, rows, prediction_type="Class"): return fitted.decision_function(rows) if prediction_type == "RawFormulaVal" else fitted.predict(rows)[:, None]
     game = il.tabular_game(Raw(), 40 * ROW.to_numpy(), BACKGROUND.to_numpy(), target="yes")
     assert game.meta["output"] == "log_odds" and ends(game)[1].item() == pytest.approx(fitted.decision_function(40 * X[:1])[0], abs=1e-9)
+
+
+def test_stacks_and_searches_are_opened():
+    stack = StackingClassifier([("a", GaussianNB())], xgboost.XGBClassifier(n_estimators=300, learning_rate=1., min_child_weight=0, n_jobs=1), cv=3).fit(X, labels("two"))
+    search = GridSearchCV(make_pipeline(StandardScaler(), xgboost.XGBClassifier(n_estimators=5, n_jobs=1)), {"xgbclassifier__max_depth": [2]}, cv=2).fit(X, labels("two"))
+    inner = search.best_estimator_
+    for model, ask in ((stack, lambda rows: stack.final_estimator_.predict(stack.transform(rows), output_margin=True)), (search, lambda rows: inner[-1].predict(inner[:-1].transform(rows), output_margin=True))):
+        game = il.tabular_game(model, ROW, BACKGROUND, target=1)
+        assert game.meta["output"] == "log_odds"
+        check(game, lambda rows: ask(rows).astype(float))
+    with pytest.raises(ValueError, match="one for each pair"): il.tabular_game(StackingClassifier([("a", GaussianNB())], SVC(decision_function_shape="ovo"), cv=2).fit(X, labels("three")), ROW, BACKGROUND, target=1)
+    alone = SimpleNamespace(predict_proba=LogisticRegression().fit(X, labels("three")).predict_proba)
+    check(il.tabular_game(alone, ROW, BACKGROUND, target=1), lambda rows: alone.predict_proba(rows)[:, 1])
+
+
+def test_the_logit_is_the_decision_value():
+    for kind in ("strings", "three"):
+        model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, labels(kind))
+        for k, c in enumerate(map(str, model.classes_)):
+            values = lambda rows: model.decision_function(rows) * (1 if k else -1) if kind == "strings" else model.decision_function(rows)[:, k]
+            for predict in (model, model.decision_function): check(il.tabular_game(predict, ROW, BACKGROUND, target=c, output="logit"), values)
+            for output, ask in (("prob", lambda rows: model.predict_proba(rows)[:, k]), ("log_prob", lambda rows: model.predict_log_proba(rows)[:, k])):
+                check(il.tabular_game(model, ROW, BACKGROUND, target=c, output=output), ask)
+            check(il.tabular_game(model, ROW, BACKGROUND, target=c, rival=k - 1 if k else 1, output="margin"), lambda rows: np.subtract(*model.predict_log_proba(rows).T[[k, k - 1 if k else 1]]))
+
+
+def test_rows_that_are_no_rows():
+    forest = RandomForestClassifier(3, random_state=0).fit(X, labels("two"))
+    for change, error, message in ((dict(row=[]), ValueError, "row: got shape"), (dict(row={1, 2}), TypeError, "row: got a set"), (dict(row=3.), TypeError, "row: got a float"), (dict(row=X), ValueError, r"row: got shape \(90, 4\)"),
+                                   (dict(baseline="mean"), TypeError, "baseline: got a str"), (dict(baseline=None), TypeError, "baseline: got a NoneType"), (dict(baseline=np.zeros((2, 2, 4))), ValueError, r"baseline: got shape \(2, 2, 4\)"),
+                                   (dict(baseline=X[:0]), ValueError, "baseline: got a tensor of shape"), (dict(baseline=[[1, 2, 3, 4], [1]]), ValueError, "baseline: got rows of 1 and 4 columns"), (dict(row=[1, 2, "three", 4]), ValueError, "both must be of one type"),
+                                   (dict(row=ROW.set_axis(list("aacd"))), ValueError, "row: got 3 different names"), (dict(predict=RandomForestClassifier), TypeError, "predict: got the class RandomForestClassifier"), (dict(predict=RandomForestClassifier()), ValueError, "not fitted"),
+                                   (dict(predict=StandardScaler().fit(X)), TypeError, "predict: got a StandardScaler"), (dict(predict=forest.predict), ValueError, "only names classes"), (dict(predict=RandomForestClassifier(2).fit(X, np.zeros(90))), ValueError, "a single class"),
+                                   (dict(predict=torch.nn.Linear(4, 2), row=np.array([1j, 0, 0, 0])), TypeError, "complex128"), (dict(predict=torch.nn.Linear(4, 2), row=[2**60 + 1, 0, 0, 0]), ValueError, "another number in float64"),
+                                   (dict(predict=lightgbm.LGBMClassifier(objective="multiclassova", n_estimators=3, verbose=-1).fit(X, labels("three"))), ValueError, "do not exclude each other"),
+                                   (dict(predict=xgboost.XGBClassifier(objective="binary:hinge", n_estimators=3).fit(X, labels("two"))), ValueError, "only names classes")):
+        with pytest.raises(error, match=message): il.tabular_game(**dict(predict=forest, row=ROW, baseline=BACKGROUND) | change)
+    pairs = X.set_axis(pd.MultiIndex.from_product([["u", "w"], ["a", "b"]]), axis=1)
+    model = LogisticRegression().fit(pairs, labels("two"))
+    game = il.tabular_game(model, pairs.iloc[0], pairs[1:6], players=[("u", "a"), ("w", "b")])
+    assert game.meta["indices"] == [0, 3]
 
 
 def test_the_cache_knows_the_rows(tmp_path):
