@@ -10,19 +10,21 @@ import pytest
 import torch
 import xgboost
 from scipy.special import log_softmax
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
-from sklearn.ensemble import AdaBoostClassifier, ExtraTreesClassifier, IsolationForest, RandomForestClassifier
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import AdaBoostClassifier, ExtraTreesClassifier, HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier, StackingClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier, LocalOutlierFactor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC, NuSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
@@ -143,7 +145,7 @@ THREE = BUYS + (TRADE.id == 3).to_numpy()
 OTHERS = TRADE.iloc[1:8]
 
 
-def by_hand(ask, row=TRADE.iloc[:1], background=OTHERS):
+def by_hand(ask, row, background):
     "The value table of a function of DataFrames, one coalition at a time."
     table = []
     for c in range(2**row.shape[1]):
@@ -154,7 +156,7 @@ def by_hand(ask, row=TRADE.iloc[:1], background=OTHERS):
     return torch.tensor(np.array(table, float))
 
 
-def same(game, ask, tolerance=1e-6): torch.testing.assert_close(il.evaluate(game, progress=False), by_hand(ask), atol=tolerance, rtol=tolerance)
+def same(game, ask, row=TRADE.iloc[:1], background=OTHERS): torch.testing.assert_close(il.evaluate(game, progress=False), by_hand(ask, row, background), atol=1e-6, rtol=1e-6)
 
 
 PARAMS = dict(verbose=-1, num_threads=1, min_data_in_leaf=5)
@@ -180,7 +182,7 @@ def test_boosters_of_categories(boosters, library, row):
         game = il.tabular_game(booster, row, background, players=players)
         v = il.evaluate(game, progress=False)
         order = [list(TRADE).index(p) for p in game.players]
-        want = by_hand(lambda rows: booster.predict(matrix(rows))).reshape([2] * 4).permute([3 - order[3 - k] for k in range(4)]).flatten()
+        want = by_hand(lambda rows: booster.predict(matrix(rows)), TRADE.iloc[:1], OTHERS).reshape([2] * 4).permute([3 - order[3 - k] for k in range(4)]).flatten()
         torch.testing.assert_close(v, want, atol=1e-6, rtol=1e-6)
         assert game.meta["output"] == ("prob" if kind == "two" else "logit")
     for kind in ("two", "three"):
@@ -197,7 +199,7 @@ def test_boosters_that_name_classes(boosters):
     game = il.tabular_game(names, TRADE.iloc[0], OTHERS, target=2)       # its predict returns the number of the best class
     p = own.predict(xgboost.DMatrix(TRADE[:1], enable_categorical=True))[0, 2]
     assert game.meta["output"] == "prob" and abs(ends(game)[1] - p) < 1e-5
-    with pytest.raises(ValueError, match="binary:hinge only names classes"): il.tabular_game(boosters.extreme["hinge"], TRADE.iloc[0], OTHERS)
+    with pytest.raises(ValueError, match="Booster only names classes"): il.tabular_game(boosters.extreme["hinge"], TRADE.iloc[0], OTHERS)
 
 
 def test_categories_are_not_read_as_codes(boosters):
@@ -388,3 +390,179 @@ def test_networks_in_double_precision_and_with_integers():
     linear = torch.nn.Linear(4, 2)                                       # integers for a network of amounts
     with torch.no_grad(): assert torch.allclose(ends(il.tabular_game(linear, [1, 2, 3, 4], [0, 0, 0, 0], target=1, output="logit")), linear(torch.tensor([[0., 0, 0, 0], [1, 2, 3, 4]]))[:, 1].double())
     with pytest.raises(TypeError, match="row: got a DataFrame .its column colour is category.; it must be numbers"): il.tabular_game(linear, TRADE[:1], OTHERS)
+
+
+SHOP = TRADE.assign(shop=DRAW.choice(["x", "y"], 300), id=TRADE.id + 2**60)          # as float64 all these identifiers are the same
+SOME = SHOP.iloc[1:6]
+
+
+class Even(BaseEstimator, TransformerMixin):
+    "Whether an identifier is even: nothing but the exact integer tells."
+    def fit(self, x, y=None): return self
+    def transform(self, x): return np.stack([[int(i) % 2 for i in x["id"]]], 1)
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    columns = make_column_transformer((OneHotEncoder(), ["colour", "shop"]), (SimpleImputer(), ["income"]), (Even(), ["id"]), remainder=StandardScaler())
+    return make_pipeline(columns, LogisticRegression()).fit(SHOP, BUYS)
+
+
+@pytest.mark.parametrize("row, background", [
+    (SHOP.iloc[0], SOME), (SHOP.iloc[:1], SOME), (SHOP.iloc[0][::-1], SOME), (SHOP.iloc[0], SOME.iloc[:, ::-1]), (SHOP.iloc[0].to_list(), SOME), (SHOP.iloc[0].to_numpy(), SOME.to_numpy()),
+    (SHOP.iloc[:1], [r.to_list() for _, r in SOME.iterrows()]), (SHOP.iloc[0].to_list(), [tuple(r) for r in SOME.to_numpy()]), (SHOP.convert_dtypes().iloc[:1], SOME.convert_dtypes()), (SHOP.iloc[:1].astype({"colour": object}), SOME.astype({"colour": object}))],
+    ids=["series", "frame", "row reversed", "columns reversed", "list", "array", "frame and lists", "lists", "nullable", "texts"])
+def test_a_pipeline_of_categories_texts_identifiers_and_missing_values(pipeline, row, background):
+    for predict, ask in ((pipeline, pipeline.decision_function), (lambda rows: pipeline.predict_proba(rows)[:, 1], lambda rows: pipeline.predict_proba(rows)[:, 1])):
+        if not hasattr(predict, "fit") and not hasattr(row, "iloc") and not hasattr(background, "iloc"): continue           # nobody said the names
+        game = il.tabular_game(predict, row, background, target=1 if hasattr(predict, "fit") else None, players=list(SHOP))
+        order = [game.players.index(c) for c in SHOP]
+        table = il.evaluate(game, progress=False)
+        turned = torch.tensor([sum(1 << order[k] for k in range(5) if c >> k & 1) for c in range(32)])
+        torch.testing.assert_close(table[turned], by_hand(ask, SHOP.iloc[:1], SOME), atol=1e-9, rtol=1e-9)
+
+
+def test_missing_values():
+    model = HistGradientBoostingClassifier(max_iter=10, categorical_features="from_dtype").fit(TRADE, BUYS)
+    missing = TRADE[TRADE.income.isna()].iloc[:1]
+    for row in (missing, missing.iloc[0]): same(il.tabular_game(model, row, OTHERS, target=1), model.decision_function, missing)
+    nobody = TRADE.iloc[:1].assign(income=np.nan, colour=pd.Series([None], dtype=TRADE.colour.dtype))      # a missing value as the baseline
+    for base in (nobody, nobody.iloc[0]): same(il.tabular_game(model, TRADE.iloc[:1], base, target=1), model.decision_function, TRADE.iloc[:1], nobody)
+    with pytest.raises(ValueError, match="LogisticRegression does not take such rows.*NaN"): il.tabular_game(LogisticRegression().fit(X, labels("two")), [1, np.nan, 2, 3], BACKGROUND)
+    light = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(X.where(X > 1), labels("two"))
+    game = il.tabular_game(light, [np.nan, 2., np.nan, 1.], BACKGROUND)
+    assert abs(ends(game)[1]) == pytest.approx(abs(light.predict_proba(pd.DataFrame([[np.nan, 2, np.nan, 1]], columns=X.columns), raw_score=True)[0]), abs=1e-6)
+
+
+def test_a_row_without_names_for_a_model_with_names():
+    forest = RandomForestClassifier(9, random_state=0).fit(X, labels("strings"))
+    ask = lambda rows: forest.predict_proba(rows)[:, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")                                   # no "X does not have valid feature names"
+        for row, base in ((ROW.to_numpy(), BACKGROUND.to_numpy()), (torch.tensor(ROW.to_numpy()), BACKGROUND), (ROW.to_list(), BACKGROUND.to_numpy().tolist()), (ROW, BACKGROUND.to_numpy()), (ROW[::-1], BACKGROUND), (ROW, BACKGROUND[["d", "a", "c", "b"]]),
+                          (ROW.reset_index(drop=True), BACKGROUND)):
+            for predict in (forest, forest.predict_proba):
+                game = il.tabular_game(predict, row, base, target="yes")
+                assert sorted(game.players) == list("abcd")
+                check(game, ask)
+        turned = il.tabular_game(forest, ROW.to_numpy()[::-1].copy(), BACKGROUND, columns=list("dcba"), target="yes")
+        check(turned, ask)
+        assert turned.players == list("dcba")
+        check(il.tabular_game(forest, ROW, BACKGROUND, columns=list("dcba"), target="yes"), ask)
+        plain = RandomForestClassifier(9, random_state=0).fit(X.to_numpy(), labels("strings"))
+        check(il.tabular_game(plain, ROW, BACKGROUND, target="yes"), lambda rows: plain.predict_proba(rows.to_numpy())[:, 1])
+    for row, base, columns, message in ((ROW.to_numpy(), BACKGROUND[["d", "a", "c", "b"]], None, "in another order than the model's"), (ROW, BACKGROUND, list("wxyz"), "row: its columns are a, b, c, d; `columns` are w, x, y, z"),
+                                        (ROW.to_numpy(), BACKGROUND.to_numpy(), list("wxyz"), "the model was trained on a, b, c, d"), (ROW[:3], BACKGROUND, None, "baseline: its columns are"), ([1., 2.], [0., 0.], None, "got 2 columns; the model was trained on 4"),
+                                        (ROW.rename({"a": "z"}), BACKGROUND.rename(columns={"a": "z"}), None, "the model was trained on a, b, c, d")):
+        with pytest.raises(ValueError, match=message): il.tabular_game(forest, row, base, columns=columns)
+
+
+def test_names_that_are_numbers():
+    x = X.set_axis([10, 20, 30, 2], axis=1)
+    model = LogisticRegression().fit(x, labels("two"))
+    row, base = x.iloc[0], x.iloc[1:6]
+    game = il.tabular_game(model, row, base[[2, 30, 20, 10]], target=1)
+    assert game.players == ["10", "20", "30", "2"]
+    same(game, model.decision_function, x.iloc[:1], base)
+    whole = il.evaluate(game, progress=False)
+    grouped = il.tabular_game(model, row, base, target=1, groups={"far": [10, "30"], "near": [np.int64(20), 2]})
+    torch.testing.assert_close(il.evaluate(grouped, progress=False), whole[[0, 5, 10, 15]])
+    for players in ([10, 30], ["30", "10"], np.array([30, 10])):
+        assert il.tabular_game(model, row, base, target=1, players=players).players == ["10", "30"]
+    assert il.tabular_game(model, row, base, players=[0, 1]).players == ["10", "20"]
+    with pytest.raises(ValueError, match="names of some columns and positions of others"): il.tabular_game(model, row, base, players=[2])
+    large = pd.DataFrame({"id": [2**60 + 1, 2**60 + 2], "x": [.5, 1.]})
+    with pytest.raises(ValueError, match="row: its column 'id' is 1.15.*e.18, which may have been another integer"): il.tabular_game(lambda rows: rows["id"] % 2, large.iloc[0], large)
+    assert ends(il.tabular_game(lambda rows: rows["id"] % 2, large.iloc[:1], large.iloc[1:])).tolist() == [0, 1]
+    with pytest.raises(ValueError, match="groups: got 5 in 'g'; the columns are 10, 20, 30, 2"): il.tabular_game(model, row, base, groups={"g": [5]})
+    count = X.set_axis(range(4), axis=1)
+    assert il.tabular_game(model, count.iloc[0], count.iloc[1:6], players=[0, 2], groups=None).players == ["0", "2"]
+    assert il.tabular_game(model, count.iloc[0], count.iloc[1:6], groups={"g": [0, 3], "h": [1]}).players == ["g", "h"]
+
+
+def test_functions_get_what_they_were_made_for():
+    frame, array = (lambda rows: rows["a"] * rows["b"]), (lambda rows: rows[:, 0] * rows[:, 1])
+    for predict in (frame, array, lambda rows: np.asarray(rows)[:, 0] * np.asarray(rows)[:, 1]): check(il.tabular_game(predict, ROW, BACKGROUND), lambda rows: (rows.a * rows.b).to_numpy())
+    check(il.tabular_game(frame, ROW.to_list(), BACKGROUND.to_numpy(), columns=list("abcd")), lambda rows: (rows.a * rows.b).to_numpy())
+    lookup = np.array([5., 7., 11.])
+    assert ends(il.tabular_game(lambda rows: lookup[rows[:, 0]], [2, 1], [0, 1])).tolist() == [5, 11]       # integers stay integers
+    net = torch.nn.Linear(4, 1)
+    with torch.no_grad(): want = net(torch.tensor(ROW.to_numpy()).float()[None]).item()
+    assert ends(il.tabular_game(lambda rows: net(torch.as_tensor(np.asarray(rows))), ROW, BACKGROUND))[1].item() == pytest.approx(want, abs=1e-5)
+    with pytest.raises(ValueError, match="in one form, .* in another"): il.tabular_game(lambda rows: rows.std(axis=1), ROW, BACKGROUND)
+    for wrong, message in ((lambda rows: rows.shape, "asked about"), (lambda rows: ["yes"] * len(rows), "the names of classes"), (lambda rows: 1 / 0, "does not take such rows.*division")):
+        with pytest.raises(ValueError, match=message): il.tabular_game(wrong, ROW, BACKGROUND)
+
+
+def test_wrappers_in_the_style_of_scikit_learn():
+    torch.manual_seed(0)
+    class Wrapped:                                                       # as skorch: float32 only
+        def __init__(self): self.net, self.classes_ = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Softmax(1)), np.array(["no", "yes"])
+        def predict_proba(self, rows):
+            with torch.no_grad(): return self.net(torch.as_tensor(np.asarray(rows))).numpy()
+        def predict(self, rows): return self.classes_[self.predict_proba(rows).argmax(1)]
+    own = Wrapped()
+    for predict in (own, own.predict_proba): check(il.tabular_game(predict, ROW, BACKGROUND, target="yes"), lambda rows: own.predict_proba(rows.to_numpy(np.float32))[:, 1])
+    fitted = LogisticRegression().fit(X, labels("strings"))
+    class Raw:                                                           # as CatBoost
+        feature_names_, classes_ = list("abcd"), np.array(["no", "yes"])
+        def predict_proba(self, rows): return np.float32(fitted.predict_proba(rows))
+        def predict(self, rows, prediction_type="Class"): return fitted.decision_function(rows) if prediction_type == "RawFormulaVal" else fitted.predict(rows)[:, None]
+    game = il.tabular_game(Raw(), 40 * ROW.to_numpy(), BACKGROUND.to_numpy(), target="yes")
+    assert game.meta["output"] == "log_odds" and ends(game)[1].item() == pytest.approx(fitted.decision_function(40 * X[:1])[0], abs=1e-9)
+
+
+def test_stacks_and_searches_are_opened():
+    stack = StackingClassifier([("a", GaussianNB())], xgboost.XGBClassifier(n_estimators=300, learning_rate=1., min_child_weight=0, n_jobs=1), cv=3).fit(X, labels("two"))
+    search = GridSearchCV(make_pipeline(StandardScaler(), xgboost.XGBClassifier(n_estimators=5, n_jobs=1)), {"xgbclassifier__max_depth": [2]}, cv=2).fit(X, labels("two"))
+    inner = search.best_estimator_
+    for model, ask in ((stack, lambda rows: stack.final_estimator_.predict(stack.transform(rows), output_margin=True)), (search, lambda rows: inner[-1].predict(inner[:-1].transform(rows), output_margin=True))):
+        game = il.tabular_game(model, ROW, BACKGROUND, target=1)
+        assert game.meta["output"] == "log_odds"
+        check(game, lambda rows: ask(rows).astype(float))
+    with pytest.raises(ValueError, match="one for each pair"): il.tabular_game(StackingClassifier([("a", GaussianNB())], SVC(decision_function_shape="ovo"), cv=2).fit(X, labels("three")), ROW, BACKGROUND, target=1)
+    alone = SimpleNamespace(predict_proba=LogisticRegression().fit(X, labels("three")).predict_proba)
+    check(il.tabular_game(alone, ROW, BACKGROUND, target=1), lambda rows: alone.predict_proba(rows)[:, 1])
+
+
+def test_the_logit_is_the_decision_value():
+    for kind in ("strings", "three"):
+        model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, labels(kind))
+        for k, c in enumerate(map(str, model.classes_)):
+            values = lambda rows: model.decision_function(rows) * (1 if k else -1) if kind == "strings" else model.decision_function(rows)[:, k]
+            for predict in (model, model.decision_function): check(il.tabular_game(predict, ROW, BACKGROUND, target=c, output="logit"), values)
+            for output, ask in (("prob", lambda rows: model.predict_proba(rows)[:, k]), ("log_prob", lambda rows: model.predict_log_proba(rows)[:, k])):
+                check(il.tabular_game(model, ROW, BACKGROUND, target=c, output=output), ask)
+            check(il.tabular_game(model, ROW, BACKGROUND, target=c, rival=k - 1 if k else 1, output="margin"), lambda rows: np.subtract(*model.predict_log_proba(rows).T[[k, k - 1 if k else 1]]))
+
+
+def test_rows_that_are_no_rows():
+    forest = RandomForestClassifier(3, random_state=0).fit(X, labels("two"))
+    for change, error, message in ((dict(row=[]), ValueError, "row: got shape"), (dict(row={1, 2}), TypeError, "row: got a set"), (dict(row=3.), TypeError, "row: got a float"), (dict(row=X), ValueError, r"row: got shape \(90, 4\)"),
+                                   (dict(baseline="mean"), TypeError, "baseline: got a str"), (dict(baseline=None), TypeError, "baseline: got a NoneType"), (dict(baseline=np.zeros((2, 2, 4))), ValueError, r"baseline: got shape \(2, 2, 4\)"),
+                                   (dict(baseline=X[:0]), ValueError, "baseline: got a tensor of shape"), (dict(baseline=[[1, 2, 3, 4], [1]]), ValueError, "baseline: got rows of 1 and 4 columns"), (dict(row=[1, 2, "three", 4]), ValueError, "both must be of one type"),
+                                   (dict(row=ROW.set_axis(list("aacd"))), ValueError, "row: got 3 different names"), (dict(predict=RandomForestClassifier), TypeError, "predict: got the class RandomForestClassifier"), (dict(predict=RandomForestClassifier()), ValueError, "not fitted"),
+                                   (dict(predict=StandardScaler().fit(X)), TypeError, "predict: got a StandardScaler"), (dict(predict=forest.predict), ValueError, "only names classes"), (dict(predict=RandomForestClassifier(2).fit(X, np.zeros(90))), ValueError, "a single class"),
+                                   (dict(predict=torch.nn.Linear(4, 2), row=np.array([1j, 0, 0, 0])), TypeError, "complex128"), (dict(predict=torch.nn.Linear(4, 2), row=[2**60 + 1, 0, 0, 0]), ValueError, "another number in float64"),
+                                   (dict(predict=lightgbm.LGBMClassifier(objective="multiclassova", n_estimators=3, verbose=-1).fit(X, labels("three"))), ValueError, "do not exclude each other"),
+                                   (dict(predict=xgboost.XGBClassifier(objective="binary:hinge", n_estimators=3).fit(X, labels("two"))), ValueError, "only names classes")):
+        with pytest.raises(error, match=message): il.tabular_game(**dict(predict=forest, row=ROW, baseline=BACKGROUND) | change)
+    pairs = X.set_axis(pd.MultiIndex.from_product([["u", "w"], ["a", "b"]]), axis=1)
+    model = LogisticRegression().fit(pairs, labels("two"))
+    game = il.tabular_game(model, pairs.iloc[0], pairs[1:6], players=[("u", "a"), ("w", "b")])
+    assert game.meta["indices"] == [0, 3]
+
+
+def test_the_cache_knows_the_rows(tmp_path):
+    forest = RandomForestClassifier(3, random_state=0).fit(X, labels("two"))
+    tables = [il.evaluate(il.tabular_game(*args, target=1), progress=False, cache=tmp_path) for args in ((forest, ROW, BACKGROUND), (forest, ROW, X.iloc[7:12]), (forest, X.iloc[3], BACKGROUND))]
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3 and not torch.equal(tables[0], tables[1])
+    assert torch.equal(il.evaluate(il.tabular_game(forest, ROW, BACKGROUND, target=1), progress=False, cache=tmp_path), tables[0]) and len(list(tmp_path.glob("*.safetensors"))) == 3
+
+
+def test_random_players_differ_from_the_baseline():
+    row, base = SHOP.iloc[:1], SHOP.iloc[:1].assign(shop="z", income=9.)
+    ask = lambda rows: rows.income + (rows["shop"] == "z")
+    game = il.tabular_game(ask, row, base, players=2, choose="random")
+    assert game.players == ["income", "shop"]
+    with pytest.raises(ValueError, match="players: got 3; there are 2 eligible columns"): il.tabular_game(ask, row, base, players=3, choose="random")
