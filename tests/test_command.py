@@ -418,3 +418,30 @@ def test_a_model_without_a_template_is_not_suggested_chat(run, tmp_path, monkeyp
     monkeypatch.setattr(cli, "write_report", lambda e, out: [])
     code, out, err = run("explain", "What is the capital", "--model", make_lm(tmp_path/"ends", ends=True), "--players", 3, "--quiet")
     assert code == 0 and "--chat" not in err
+
+
+def test_a_folder_with_a_classifier_is_explained(run, tmp_path, monkeypatch):
+    "As the README says; compared with transformers' own forward pass."
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
+    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    folder = make_lm(tmp_path/"classifier")                                  # for its tokenizer
+    (tmp_path/"classifier"/"generation_config.json").unlink()
+    torch.manual_seed(1)
+    config = BertConfig(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, num_labels=3, id2label={0: "bad", 1: "so so", 2: "good"}, initializer_range=.5)
+    BertForSequenceClassification(config).save_pretrained(folder)
+    code, out, err = run("explain", "a red apple falls", "--model", folder, "--quiet", "--json")
+    assert code == 0, err
+    got = __import__("json").loads(out)
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad(): p = model(**tokenizer("a red apple falls", return_tensors="pt")).logits[0].double().softmax(-1)
+    best = p.argmax().item()
+    assert got["target"] == config.id2label[best] and got["value"]["prompt"] == pytest.approx((p[best] / (1 - p[best])).log().item(), abs=1e-4)
+
+
+def test_the_commands_of_the_readme_are_understood():
+    import re, shlex
+    from pathlib import Path
+    text = (Path(__file__).parent.parent/"README.md").read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines() if line.startswith("interlib ")]
+    assert len(lines) >= 4
+    for line in lines: cli.parser().parse_args(shlex.split(line, comments=True)[1:])
