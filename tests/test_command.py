@@ -79,7 +79,7 @@ def test_an_interrupted_call_goes_on_where_it_stopped(tmp_path, targets):
         evaluate(first.game(), batch_size=8, cache=tmp_path, progress=False)
     second = Slow(targets=targets)
     assert torch.equal(evaluate(second.game(), batch_size=8, cache=tmp_path, progress=False), table(targets))
-    assert len(second.asked) == 4 + 24                                      # four to compare with, and the rest
+    assert len(second.asked) == 4 + 24 + 4                                  # four to compare with, the rest, and four in the end
     assert [f.suffixes for f in tmp_path.iterdir()] == [[".safetensors"]]
     third = Slow(targets=targets)
     assert torch.equal(evaluate(third.game(), cache=tmp_path, progress=False), table(targets)) and len(third.asked) <= 8
@@ -89,7 +89,7 @@ def test_an_interrupted_call_goes_on_where_it_stopped(tmp_path, targets):
 def test_what_was_done_before_an_error_is_kept_too(tmp_path, error):
     with pytest.raises(error): evaluate(Slow(after=40, error=error).game(), batch_size=8, cache=tmp_path, progress=False)
     again = Slow()
-    assert torch.equal(evaluate(again.game(), batch_size=8, cache=tmp_path, progress=False), table()) and len(again.asked) == 28
+    assert torch.equal(evaluate(again.game(), batch_size=8, cache=tmp_path, progress=False), table()) and len(again.asked) == 32
 
 
 def test_interrupted_again_and_again(tmp_path):
@@ -100,7 +100,7 @@ def test_interrupted_again_and_again(tmp_path):
         asked += 8
         if asked == 56: break
     last = Slow()
-    assert torch.equal(evaluate(last.game(), batch_size=8, cache=tmp_path, progress=False), table()) and len(last.asked) == 12
+    assert torch.equal(evaluate(last.game(), batch_size=8, cache=tmp_path, progress=False), table()) and len(last.asked) == 16
 
 
 def test_without_a_cache_an_interruption_says_what_is_lost():
@@ -179,6 +179,20 @@ def test_a_language_model_goes_on_with_the_same_numbers(lm, tmp_path, tree, monk
     for i, k in enumerate(game.meta["indices"]): rows[~il.masks(7)[:, i], k] = tokenizer.convert_tokens_to_ids("gravity")
     with torch.no_grad(): p = model(input_ids=rows).logits[:, -1].double().softmax(-1)[:, game.meta["classes"]]
     torch.testing.assert_close(v, (p / (1 - p)).log(), atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("after", [8, 70, 100, 119])
+def test_a_model_that_depends_on_its_batch_goes_on_one_by_one(tmp_path, after):
+    "Stopped among its batches, or later among the samples that are asked alone: never a table of both."
+    right, asked = torch.arange(64.).double(), [0]
+    def crowd(m):
+        asked[0] += len(m)
+        if asked[0] > after + 8: raise KeyboardInterrupt
+        return (m.double() @ 2. ** torch.arange(6).double()) / len(m)
+    with pytest.raises(KeyboardInterrupt), warnings.catch_warnings(): warnings.simplefilter("ignore"); evaluate(il.Game(crowd, list("abcdef"), key="crowd"), batch_size=8, cache=tmp_path, progress=False)
+    asked[0] = -10**6
+    with warnings.catch_warnings(): warnings.simplefilter("ignore"); v = evaluate(il.Game(crowd, list("abcdef"), key="crowd"), batch_size=8, cache=tmp_path, progress=False)
+    assert torch.equal(v, right)
 
 
 def test_a_tree_that_fails_leaves_nothing_of_itself(lm, tmp_path, monkeypatch):
