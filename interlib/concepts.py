@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from .files import digest, load_tensors, save_tensors
-from .games import Game, Masked, borrowed, check_request, class_target, classifier_game, model_name, place_of, readable
+from .games import Game, Masked, answers_of, borrowed, check_request, class_target, classifier_game, model_name, place_of, readable
 from .layers import from_layer, layer_output, layer_reader, to_model
 from .masking import FOREGROUND, players_of, words
 from .models import fingerprint
@@ -334,8 +334,9 @@ def concept_game(
     if not present.any(): raise ValueError("inputs: no concept is present in this sample; it must have at least one")
     names = list(map(str, concepts.names))
     if players is None: players = present.nonzero()[:, 0].tolist()
-    check_request(model, z, names, players, target, output, rival, choose, "concept")      # before the passes of `layer_reader`
-    read = layer_reader(model, concepts.layer, inputs, feature[0], base)
+    answers = answers_of(model, z, lambda: from_layer(model, torch.zeros_like(feature), concepts.layer, inputs))
+    value = check_request(model, z, names, players, target, output, rival, choose, "concept", answers)[3]      # before the passes of `layer_reader`
+    read = layer_reader(model, concepts.layer, inputs, feature[0], base, value)
     if not residual:
         if target is None: target = class_target(None, z)
         with borrowed(model): z = from_layer(model, whole[None], concepts.layer, inputs)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TOGETHER', 'joined', 'branching_cache', 'PrefixTree', 'prefix_tree', 'out_of_memory', 'check_outputs', 'in_batches',
-           'in_subtrees', 'agree', 'agrees_on_some', 'tree_of', 'precision', 'compiled', 'table_key', 'load_table',
-           'still_says', 'stored_table', 'store_table', 'check_how', 'check_cache', 'Part', 'stored_part', 'fill_table',
-           'along_tree', 'evaluate', 'peak_memory', 'Cost', 'cost']
+           'in_subtrees', 'some_coalitions', 'agrees_on_some', 'tree_of', 'precision', 'compiled', 'table_key',
+           'load_table', 'still_says', 'stored_table', 'store_table', 'check_how', 'check_cache', 'Part', 'stored_part',
+           'fill_table', 'by_batches', 'along_tree', 'evaluate', 'peak_memory', 'Cost', 'cost']
 
 # %% ../nbs/15_evaluation.ipynb #b4187e8e
 import inspect
@@ -26,10 +26,11 @@ from torch import Tensor
 
 from .coalitions import bits, check_memory, check_n
 from .files import load_tensors, save_tensors
-from .games import Game, as_game, borrowed
+from .games import Game, as_game, borrowed, one_by_one, warn_of_batches
 from .identity import Unidentified, identity
 from .masking import mask_regions
 from .text_games import next_token_logits
+from .values import agree
 
 # %% ../nbs/15_evaluation.ipynb #4d2866d7
 def joined(
@@ -156,7 +157,7 @@ def prefix_tree(
 ): # `PrefixTree`, or None
     "The tree of a game of a causal language model with a key-value cache."
     m = game.masked
-    causal = m is not None and m.logits is next_token_logits and "past_key_values" in inspect.signature(m.model.forward).parameters
+    causal = m is not None and not m.alone and m.logits is next_token_logits and "past_key_values" in inspect.signature(m.model.forward).parameters
     return PrefixTree(m) if causal else None
 
 # %% ../nbs/15_evaluation.ipynb #d57e3c4b
@@ -204,27 +205,23 @@ def in_subtrees(
         c = tree.leaves(fixed)
         if not done[c].all(): yield c, tree.run(fixed)
 
-# %% ../nbs/15_evaluation.ipynb #13044e98
-def agree(
-    a:Tensor, # outputs
-    b:Tensor, # the same, found in another way
-    dtype=torch.float32, # precision in which they were computed
-)->bool:
-    "Whether outputs differ by no more than 0.1 % of their range and some roundings; 2 % in half precision."
-    eps = torch.finfo(dtype).eps
-    return bool((a - b).abs().max() <= (0.02 if eps > 1e-4 else 0.001) * (a.max() - a.min()) + max(2e-5, 8 * eps) * a.abs().max())
-
 # %% ../nbs/15_evaluation.ipynb #0eae5bbc
+def some_coalitions(
+    n:int, # players
+)->Tensor: # int64, up to four
+    "Nobody, everybody, the even and the odd players."
+    every = 2**n - 1
+    even = sum(1 << i for i in range(0, n, 2))
+    return torch.tensor(sorted({0, every, even, every - even}))
+
 def agrees_on_some(
     game:Game,
     table:Tensor, # `(2**n,)` or `(2**n, targets)`
     dtype=torch.float32, # precision of the arithmetic
 )->bool:
-    "Whether a table agrees with the game on nobody, everybody, the even and the odd players."
-    every = 2**game.n - 1
-    even = sum(1 << i for i in range(0, game.n, 2))
-    c = torch.tensor(sorted({0, every, even, every - even}))
-    return agree(check_outputs(game(bits(c, game.n)), c, game.players), table[c], dtype)
+    "Whether a table agrees with the game, asked one by one, on nobody, everybody, the even and the odd players."
+    c = some_coalitions(game.n)
+    return agree(check_outputs(one_by_one(game)(bits(c, game.n)), c, game.players), table[c], dtype)
 
 # %% ../nbs/15_evaluation.ipynb #9284d863
 def tree_of(
@@ -366,6 +363,7 @@ class Part:
     def __post_init__(self):
         self.table = None                                   # float64 `(2**n,)` or `(2**n, targets)`
         self.done = torch.zeros(2**self.n, dtype=torch.bool)
+        self.alone = False                                  # were its coalitions asked one by one?
         self.kept = time.monotonic()                        # when it was written last
 
     def clear(self):
@@ -394,7 +392,7 @@ def keep(
     "Writes the file; warns where it cannot be written."
     if not self.path or self.table is None or time.monotonic() - self.kept < every: return
     table = torch.where(self.done.view(-1, *[1] * (self.table.ndim - 1)), self.table, 0.)
-    try: save_tensors(self.path, {"table": table, "done": self.done}, "interlib.part")
+    try: save_tensors(self.path, {"table": table, "done": self.done}, "interlib.part", alone=self.alone)
     except OSError as e: warnings.warn(f"cache: what is done so far cannot be kept in {self.path} ({e})")
     self.kept = time.monotonic()
 
@@ -418,13 +416,13 @@ def stored_part(
     part = Part(game.n, path)
     if not path or not Path(path).is_file(): return part
     try:
-        kept = load_tensors(path, "interlib.part")[0]
+        kept, notes = load_tensors(path, "interlib.part")
         table, done = kept["table"], kept["done"]
         if (done.dtype, done.shape, table.dtype, table.shape[0]) != (torch.bool, part.done.shape, torch.float64, 2**game.n) or not table.isfinite().all(): raise ValueError("it is the table of another game")
         c = done.nonzero().squeeze(1)[torch.linspace(0, done.sum() - 1, 4).long()].unique()
-        now = check_outputs(game(bits(c, game.n)), c, game.players)
+        now = check_outputs(one_by_one(game)(bits(c, game.n)), c, game.players)
         if now.shape != table[c].shape or not agree(table[c], now, dtype): raise ValueError("it is not what the game says now")
-        part.table, part.done = table.clone(), done.clone()
+        part.table, part.done, part.alone = table.clone(), done.clone(), notes["alone"]
     except (ValueError, KeyError, IndexError) as e: warnings.warn(f"cache: what was kept in {path} is not used ({e}); all is asked again")
     return part
 
@@ -455,6 +453,27 @@ def fill_table(
                     raise
                 size //= 2
     return part.table
+
+# %% ../nbs/15_evaluation.ipynb #9b707371
+def by_batches(
+    game:Game,
+    size:int, # coalitions at a time, to begin with
+    progress, # as for `evaluate`
+    dtype=torch.float32, # precision of the arithmetic
+    compile:bool=False, # compile the network first
+    part:Part=None, # what is there already; filled
+)->Tensor: # the table `(2**n,)` or `(2**n, targets)`
+    "The table by plain batches, if it agrees with the game on some coalitions asked alone; else one by one, with a warning. Raises `ValueError` if these depend on chance."
+    part, c, single = part or Part(game.n), some_coalitions(game.n), one_by_one(game)
+    if not part.alone:
+        table = fill_table(compiled(game) if compile else game, in_batches, size, progress, part)
+        if agrees_on_some(game, table, dtype): return table
+        warn_of_batches(check_outputs(single(bits(c, game.n)), c, game.players), table[c])
+        part.clear()
+        part.alone = True
+    table = fill_table(single, in_batches, size, progress, part)
+    if agrees_on_some(game, table, dtype): return table
+    raise ValueError("game: its outputs on the same coalitions, asked one by one, differ from one time to the next; they must not depend on chance")
 
 # %% ../nbs/15_evaluation.ipynb #9908dd23
 def along_tree(
@@ -501,9 +520,9 @@ def evaluate(
     with precision(game.device, autocast):
         if path and (v := stored_table(game, path, dtype)) is not None: return v
         part = stored_part(game, path and path.with_suffix(".part.safetensors"), dtype)
-        own, table = tree_of(game) if tree and not compile else None, None
+        own, table = tree_of(game) if tree and not compile and not part.alone else None, None
         if own: table = along_tree(game, own, batch_size, progress, dtype, part)
-        if table is None: table = fill_table(compiled(game) if compile else game, in_batches, game.batch if batch_size == "auto" else batch_size, progress, part)
+        if table is None: table = by_batches(game, game.batch if batch_size == "auto" else batch_size, progress, dtype, compile, part)
         v = table.movedim(0, -1).contiguous()
     if path: store_table(path, v, game)
     part.clear()

@@ -79,7 +79,7 @@ def test_an_interrupted_call_goes_on_where_it_stopped(tmp_path, targets):
         evaluate(first.game(), batch_size=8, cache=tmp_path, progress=False)
     second = Slow(targets=targets)
     assert torch.equal(evaluate(second.game(), batch_size=8, cache=tmp_path, progress=False), table(targets))
-    assert len(second.asked) == 4 + 24                                      # four to compare with, and the rest
+    assert len(second.asked) == 4 + 24 + 4                                  # four to compare with, the rest, and four in the end
     assert [f.suffixes for f in tmp_path.iterdir()] == [[".safetensors"]]
     third = Slow(targets=targets)
     assert torch.equal(evaluate(third.game(), cache=tmp_path, progress=False), table(targets)) and len(third.asked) <= 8
@@ -89,7 +89,7 @@ def test_an_interrupted_call_goes_on_where_it_stopped(tmp_path, targets):
 def test_what_was_done_before_an_error_is_kept_too(tmp_path, error):
     with pytest.raises(error): evaluate(Slow(after=40, error=error).game(), batch_size=8, cache=tmp_path, progress=False)
     again = Slow()
-    assert torch.equal(evaluate(again.game(), batch_size=8, cache=tmp_path, progress=False), table()) and len(again.asked) == 28
+    assert torch.equal(evaluate(again.game(), batch_size=8, cache=tmp_path, progress=False), table()) and len(again.asked) == 32
 
 
 def test_interrupted_again_and_again(tmp_path):
@@ -100,7 +100,7 @@ def test_interrupted_again_and_again(tmp_path):
         asked += 8
         if asked == 56: break
     last = Slow()
-    assert torch.equal(evaluate(last.game(), batch_size=8, cache=tmp_path, progress=False), table()) and len(last.asked) == 12
+    assert torch.equal(evaluate(last.game(), batch_size=8, cache=tmp_path, progress=False), table()) and len(last.asked) == 16
 
 
 def test_without_a_cache_an_interruption_says_what_is_lost():
@@ -179,6 +179,20 @@ def test_a_language_model_goes_on_with_the_same_numbers(lm, tmp_path, tree, monk
     for i, k in enumerate(game.meta["indices"]): rows[~il.masks(7)[:, i], k] = tokenizer.convert_tokens_to_ids("gravity")
     with torch.no_grad(): p = model(input_ids=rows).logits[:, -1].double().softmax(-1)[:, game.meta["classes"]]
     torch.testing.assert_close(v, (p / (1 - p)).log(), atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("after", [8, 70, 100, 119])
+def test_a_model_that_depends_on_its_batch_goes_on_one_by_one(tmp_path, after):
+    "Stopped among its batches, or later among the samples that are asked alone: never a table of both."
+    right, asked = torch.arange(64.).double(), [0]
+    def crowd(m):
+        asked[0] += len(m)
+        if asked[0] > after + 8: raise KeyboardInterrupt
+        return (m.double() @ 2. ** torch.arange(6).double()) / len(m)
+    with pytest.raises(KeyboardInterrupt), warnings.catch_warnings(): warnings.simplefilter("ignore"); evaluate(il.Game(crowd, list("abcdef"), key="crowd"), batch_size=8, cache=tmp_path, progress=False)
+    asked[0] = -10**6
+    with warnings.catch_warnings(): warnings.simplefilter("ignore"); v = evaluate(il.Game(crowd, list("abcdef"), key="crowd"), batch_size=8, cache=tmp_path, progress=False)
+    assert torch.equal(v, right)
 
 
 def test_a_tree_that_fails_leaves_nothing_of_itself(lm, tmp_path, monkeypatch):
@@ -418,3 +432,30 @@ def test_a_model_without_a_template_is_not_suggested_chat(run, tmp_path, monkeyp
     monkeypatch.setattr(cli, "write_report", lambda e, out: [])
     code, out, err = run("explain", "What is the capital", "--model", make_lm(tmp_path/"ends", ends=True), "--players", 3, "--quiet")
     assert code == 0 and "--chat" not in err
+
+
+def test_a_folder_with_a_classifier_is_explained(run, tmp_path, monkeypatch):
+    "As the README says; compared with transformers' own forward pass."
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
+    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    folder = make_lm(tmp_path/"classifier")                                  # for its tokenizer
+    (tmp_path/"classifier"/"generation_config.json").unlink()
+    torch.manual_seed(1)
+    config = BertConfig(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, num_labels=3, id2label={0: "bad", 1: "so so", 2: "good"}, initializer_range=.5)
+    BertForSequenceClassification(config).save_pretrained(folder)
+    code, out, err = run("explain", "a red apple falls", "--model", folder, "--quiet", "--json")
+    assert code == 0, err
+    got = __import__("json").loads(out)
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad(): p = model(**tokenizer("a red apple falls", return_tensors="pt")).logits[0].double().softmax(-1)
+    best = p.argmax().item()
+    assert got["target"] == config.id2label[best] and got["value"]["prompt"] == pytest.approx((p[best] / (1 - p[best])).log().item(), abs=1e-4)
+
+
+def test_the_commands_of_the_readme_are_understood():
+    import re, shlex
+    from pathlib import Path
+    text = (Path(__file__).parent.parent/"README.md").read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines() if line.startswith("interlib ")]
+    assert len(lines) >= 4
+    for line in lines: cli.parser().parse_args(shlex.split(line, comments=True)[1:])
