@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from .files import digest, load_tensors, save_tensors
-from .games import Game, Masked, answers_of, borrowed, check_request, class_target, classifier_game, model_name, place_of, readable
+from .games import Game, Masked, answers_of, borrowed, check_request, class_target, classifier_game, longest_text, model_name, place_of, readable
 from .layers import from_layer, layer_output, layer_reader, to_model
 from .masking import FOREGROUND, players_of, words
 from .models import fingerprint
@@ -90,8 +90,8 @@ def batches(
     if not isinstance(data, (list, tuple)) or not len(data) or not all(isinstance(t, str) for t in data): raise TypeError(f"data: got a {type(data).__name__}; it must be a tensor of samples (N, ...), or a list of texts")
     if not getattr(tokenizer, "is_fast", False): raise TypeError(f"tokenizer: got {type(tokenizer).__name__}; texts need a fast tokenizer")
     size = size if tokenizer.pad_token is not None else 1
-    longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    cut = dict(truncation=True, max_length=longest) if longest and longest > 0 else {}
+    longest = longest_text(model, tokenizer)
+    cut = dict(truncation=True, max_length=longest) if longest else {}
     for i in range(0, len(data), size):
         tokens = tokenizer(list(data[i:i + size]), return_tensors="pt", return_offsets_mapping=True, padding=size > 1, **cut)
         offsets = tokens.pop("offset_mapping").tolist()
