@@ -403,3 +403,24 @@ def test_an_archive_that_would_fill_the_disk(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "pear-1.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as z: z.writestr("pear-1.0/colour.txt", bytes(50_000_000))
     with pytest.raises(RuntimeError, match="holds more than the 3 bytes of colour.txt"): data.fetch(PEAR)
     assert os.listdir(tmp_path) == ["pear-1.0-py3-none-any.whl"]
+
+
+def test_a_model_in_the_cache_is_checked_when_it_was_touched(tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    weights, other = tmp_path / "model" / "weights", tmp_path / "model" / "config.json"
+    weights.write_bytes(b"12345678")
+    other.write_text("{}")
+    data.list_files(tmp_path / "model")
+    assert data.check_files(tmp_path / "model") == tmp_path / "model"
+    weights.write_bytes(b"12345679")                                        # as long as before
+    with pytest.raises(RuntimeError, match="model is damaged .weights has changed.; delete .*model and call again"): data.check_files(tmp_path / "model")
+    weights.write_bytes(b"12345678")
+    os.utime(weights, (5, 5))
+    data.check_files(tmp_path / "model")                                    # copied from elsewhere, and whole
+    monkeypatch.setattr(data, "sha256_of", lambda path: pytest.fail("read again"))
+    data.check_files(tmp_path / "model")
+    for text in ("[]", "{}", '{"weights": 5}', "\xff"):
+        (tmp_path / "model" / data.LIST).write_text(text)
+        with pytest.raises(RuntimeError, match="model is damaged"): data.check_files(tmp_path / "model")
+    (tmp_path / "model" / data.LIST).write_text(json.dumps(il.files.sealed({"weights": 5})))
+    with pytest.raises(RuntimeError, match="model is damaged"): data.check_files(tmp_path / "model")
