@@ -424,3 +424,11 @@ def test_a_model_in_the_cache_is_checked_when_it_was_touched(tmp_path, monkeypat
         with pytest.raises(RuntimeError, match="model is damaged"): data.check_files(tmp_path / "model")
     (tmp_path / "model" / data.LIST).write_text(json.dumps(il.files.sealed({"weights": 5})))
     with pytest.raises(RuntimeError, match="model is damaged"): data.check_files(tmp_path / "model")
+
+
+def test_sealed_texts_of_strangers():
+    from interlib.files import sealed, unsealed
+    assert unsealed(json.dumps(sealed({"a": [1, NAN], "b": {"c": None}})))["b"] == {"c": None}
+    deep = '{"a": ' + "[" * 600 + "]" * 600 + ', "sha256": "0"}'
+    for text in ("{}", "[]", "5", '"sha256"', deep, '{"sha256": 5}', '{"a": 1, "a": 1, "sha256": "0"}', b"\xff", '{"a": 1' + "0" * 5000 + "}"):
+        with pytest.raises(ValueError): unsealed(text)
