@@ -797,9 +797,10 @@ def read_config(
     "What a file asks for; raises `ValueError` for keys that mean nothing, or files that cannot be read."
     try: import tomllib
     except ImportError: import tomli as tomllib             # Python 3.10
+    from interlib.files import read_json
     path = Path(path)
     try: asked = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e: raise ValueError(f"config: {path} cannot be read as TOML ({e})") from None
+    except (OSError, RecursionError, ValueError) as e: raise ValueError(f"config: {path} cannot be read as TOML ({e})") from None
     if odd := [k for k in asked if k not in CONFIG]: raise ValueError(f"config: {path} has {', '.join(map(repr, odd))}; it may have {', '.join(CONFIG)}")
     if lacking := [k for k in CONFIG[:3] if k not in asked]: raise ValueError(f"config: {path} lacks {', '.join(map(repr, lacking))}")
     if not isinstance(asked["folder"], str): raise ValueError(f"config: {path} has the folder {asked['folder']!r}; it must be a text")
@@ -809,10 +810,10 @@ def read_config(
         try:
             lines, asked["samples"] = file.read_text(encoding="utf-8-sig").split("\n"), []
             for i, line in enumerate(lines, 1):
-                if line.strip(): asked["samples"].append(json.loads(line) if file.suffix == ".jsonl" else line)
+                if line.strip(): asked["samples"].append(read_json(line) if file.suffix == ".jsonl" else line)
         except OSError as e: raise ValueError(f"samples: {file} cannot be read ({e.strerror})") from None
         except UnicodeDecodeError as e: raise ValueError(f"samples: {file} is not UTF-8 ({e.reason} at byte {e.start})") from None
-        except json.JSONDecodeError as e: raise ValueError(f"samples: line {i} of {file} is no JSON ({e.msg})") from None
+        except ValueError as e: raise ValueError(f"samples: line {i} of {file} is no JSON ({e})") from None
     return asked
 
 # %% ../nbs/22_cli.ipynb #b879acf5

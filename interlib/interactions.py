@@ -286,7 +286,7 @@ def load(
         wanted = {"and": "torch.float64", "or": "torch.float64", "players": "list", "meta": "dict"}
         if found != wanted: raise ValueError(f"it holds {found}; it must hold {wanted}")
         return cls(tables["and"], tables["or"], notes["players"], read_solution(notes["solution"]), notes["meta"])
-    except (KeyError, TypeError, ValueError, RecursionError) as e: raise ValueError(f"path: {path} is damaged ({type(e).__name__}: {e})") from None
+    except (LookupError, TypeError, ValueError, RecursionError) as e: raise ValueError(f"path: {path} is damaged ({type(e).__name__}: {e})") from None
 
 # %% ../nbs/04_interactions.ipynb #ad0062c7
 @patch

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .files import load_tensors, save_tensors
+from .files import load_tensors, save_tensors, through_links
 
 # %% ../nbs/13_masking.ipynb #b1229ddd
 @dataclass(frozen=True)
@@ -242,14 +242,18 @@ class Baseline:
     meta:dict # how it was learned
 
     def save(self, path):
-        "Writes a safetensors file, atomically."
-        save_tensors(path, {"values": self.values}, "interlib.baseline", model=self.model, meta=self.meta)
+        "Writes a safetensors file, atomically; a link is followed."
+        save_tensors(through_links(path), {"values": self.values}, "interlib.baseline", model=self.model, meta=self.meta)
 
     @classmethod
     def load(cls, path):
         "Reads a file written by `save`; raises `FileNotFoundError`, or `ValueError` for a damaged or foreign file."
         tensors, notes = load_tensors(path, "interlib.baseline")
-        return cls(tensors["values"], notes["model"], notes["meta"])
+        values, model, meta = tensors.get("values"), notes.get("model"), notes.get("meta")
+        fits = len(tensors) == 1 and values is not None and values.is_floating_point() and values.isfinite().all()
+        if not fits or set(notes) != {"model", "meta"} or not isinstance(model, str) or not isinstance(meta, dict):
+            raise ValueError(f"path: {path} is damaged; it must hold finite values, the name of a model and meta")
+        return cls(values, model, meta)
 
     def __repr__(self): return f"Baseline of shape {tuple(self.values.shape)} for {self.model}: {self.meta}"
 

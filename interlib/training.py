@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['OPTIMIZERS', 'KEEP_EVERY', 'FINE_TUNING', 'RECIPES', 'MINUTES', 'Texts', 'samples', 'logits', 'random_batches',
            'measure', 'warm_cosine', 'shifted', 'attack', 'value_range', 'training_mode', 'train_epoch', 'Training',
-           'check_number', 'read_back', 'data_digest', 'is_finished', 'check_training', 'check_outputs', 'state_of',
-           'set_state', 'interrupted', 'Course', 'run_epochs', 'Bar', 'train', 'run_kept', 'digit3', 'trained']
+           'check_number', 'read_back', 'settings_of', 'data_digest', 'is_finished', 'check_training', 'check_outputs',
+           'state_of', 'set_state', 'interrupted', 'Course', 'check_losses', 'run_epochs', 'Bar', 'train', 'run_kept',
+           'digit3', 'trained']
 
 # %% ../nbs/17_training.ipynb #0768eb37
 import hashlib, json, math, sys, time, warnings
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
-from .files import atomic_path, load_tensors, save_tensors
+from .files import atomic_path, load_tensors, read_json, save_tensors
 from .data import DataSplit, cache_dir, digits, movie_reviews, one_against_rest, what_of
 from .models import check_count, fingerprint, load_encoder, resnet, seeded, vgg
 
@@ -241,11 +242,24 @@ def overfitting_from(
 
 # %% ../nbs/17_training.ipynb #ce54b86b
 def read_back(
-    path, # of a file in the folder of a training
+    path:Path, # of a file in the folder of a training
+    **says, # what the file has to say of itself
 )->dict: # name -> tensor
-    "Reads a file of a training; `RuntimeError` if it is damaged or not there."
-    try: return load_tensors(path, "interlib.training")[0]
+    "Reads a file of a training; `RuntimeError` if it is damaged, of another epoch or training, or not there."
+    try:
+        tensors, notes = load_tensors(path, "interlib.training")
+        if notes and notes != says: raise ValueError("it is of another epoch or training")       # those of version 0.1 have no notes
+        if any(t.isnan().any() for t in tensors.values() if t.is_floating_point()): raise ValueError("it holds NaN")
+        return tensors
     except (OSError, ValueError) as e: raise RuntimeError(f"{Path(path).name} in {Path(path).parent} is damaged or missing ({e}); delete the folder and train again") from e
+
+
+def settings_of(
+    folder:Path, # of a training
+)->str: # 64 hexadecimal digits
+    "What tells one training from another: the digest of its settings."
+    try: return hashlib.sha256((folder/"settings.json").read_bytes()).hexdigest()
+    except OSError as e: raise RuntimeError(f"settings.json in {folder} is damaged or missing ({e}); delete the folder and train again") from e
 
 # %% ../nbs/17_training.ipynb #095a6137
 @patch
@@ -257,7 +271,10 @@ def load(
     "Puts the weights of an epoch into the model; `ValueError` if none were kept, `RuntimeError` if the file is damaged."
     if self.folder is None: raise ValueError("folder: this training kept no weights; give `train` a folder for them")
     check_count("epoch", epoch, 0, self.epochs)
-    model.load_state_dict(read_back(self.folder/f"epoch-{epoch:03}.safetensors"))
+    path = self.folder/f"epoch-{epoch:03}.safetensors"
+    weights = read_back(path, epoch=epoch, settings=settings_of(self.folder))
+    try: model.load_state_dict(weights)
+    except RuntimeError as e: raise RuntimeError(f"{path.name} in {path.parent} does not fit the model ({str(e).splitlines()[0]})") from e
     return model.eval()
 
 # %% ../nbs/17_training.ipynb #810e7aa9
@@ -277,8 +294,12 @@ def is_finished(
     settings:dict, # of the training that is wanted
 )->bool: # False if there is nothing yet, or if it was interrupted
     "Whether a folder holds this very training; `ValueError` if it holds another one or something else."
-    if not folder.exists() or not any(folder.iterdir()): return False
-    try: held = json.loads((folder/"settings.json").read_text())
+    if not folder.exists(): return False
+    if not folder.is_dir(): raise ValueError(f"folder: got {str(folder)!r}, which is a file; give a folder")
+    if not any(folder.iterdir()): return False
+    try:
+        held = read_json((folder/"settings.json").read_text())
+        if not isinstance(held, dict): raise ValueError("it is no dict")
     except (OSError, ValueError) as e: raise ValueError(f"folder: got {str(folder)!r}, which is not empty and has no settings.json of a training; give another folder") from e
     other = [f"{k}={held.get(k)!r} where this one has {k}={settings.get(k)!r}" for k in sorted(held.keys() | settings.keys()) if held.get(k) != settings.get(k)]
     if other: raise ValueError(f"folder: got {str(folder)!r}, which holds a training with {', '.join(other)}; give another folder, or delete this one")
@@ -410,6 +431,19 @@ class Course:
         save_tensors(self.folder/"unfinished.safetensors", state_of(self.model, self.optimizer, self.order, self.history), "interlib.unfinished", done=self.done, accuracy=accuracy)
         self.saved = time.monotonic()
 
+# %% ../nbs/17_training.ipynb #bdf59b74
+def check_losses(
+    path:Path, # of a file
+    losses:dict, # in it, name -> tensor
+    epochs:int, # of the training
+    n:int, # training samples
+    m:int, # test samples
+)->None:
+    "Raises `RuntimeError` if a file does not hold the losses and accuracies of a training."
+    found = {k: tuple(t.shape) for k, t in losses.items() if t.is_floating_point()}
+    wanted = {"sample_losses": (epochs + 1, n), "test_sample_losses": (epochs + 1, m), "accuracy": (epochs + 1, 2)}
+    if found != wanted: raise RuntimeError(f"{path.name} in {path.parent} is damaged or missing (it holds {found}; it must hold {wanted}); delete the folder and train again")
+
 # %% ../nbs/17_training.ipynb #a00ad478
 def run_epochs(
     model, # a classifier
@@ -482,7 +516,9 @@ def train(
                     model=fingerprint(model), data=data_digest(*x, *y), frozen=[name for name, p in model.named_parameters() if not p.requires_grad])
     folder = None if folder is None else Path(folder).expanduser()
     if folder and is_finished(folder, settings):
-        done = Training(**read_back(folder/"losses.safetensors"), folder=folder)
+        losses = read_back(folder/"losses.safetensors", settings=settings_of(folder))
+        check_losses(folder/"losses.safetensors", losses, epochs, *map(len, y))
+        done = Training(**losses, folder=folder)
         done.load(model, epochs)
         return done
     return run_kept(model, x, y, settings, folder, progress)
@@ -501,14 +537,15 @@ def run_kept(
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder/"settings.json") as p: p.write_text(json.dumps(settings, indent=1))
-        keep = lambda epoch: save_tensors(folder/f"epoch-{epoch:03}.safetensors", model.state_dict(), "interlib.training")
+        of = settings_of(folder)
+        keep = lambda epoch: save_tensors(folder/f"epoch-{epoch:03}.safetensors", model.state_dict(), "interlib.training", epoch=epoch, settings=of)
     n, m = map(len, y)
     try:
         with seeded(settings["seed"], next(model.parameters()).device), Bar(settings["epochs"]*(2*n + m) + n + m, progress) as bar:
             result = dict(zip(("sample_losses", "test_sample_losses", "accuracy"), run_epochs(model, x, y, settings, keep, bar, folder)))
     finally: model.eval()
     if folder:
-        save_tensors(folder/"losses.safetensors", result, "interlib.training")
+        save_tensors(folder/"losses.safetensors", result, "interlib.training", settings=of)
         (folder/"unfinished.safetensors").unlink(missing_ok=True)
     return Training(**result, folder=folder)
 

@@ -199,6 +199,7 @@ def test_a_log_that_was_changed_is_not_believed(good, tmp_path):
     for line in (b"5", b'{"stage": "all", "at": "noon"}', b"[" * 9999, b"\xff", log.read_bytes().splitlines()[-1].replace(b"done", b"dome")):
         log.write_bytes(log.read_bytes() + line + b"\n")
         assert open_sweep(tmp_path / "sweep").status()["last"].startswith("done at 2")
+    assert open_sweep(tmp_path / "sweep").status()["log"].startswith("5 of ") and "log" not in open_sweep(good[0]).status()
 
 
 # Folders of strangers
