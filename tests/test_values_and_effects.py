@@ -176,9 +176,8 @@ NEARLY_NOTHING = [(1e-16, 2), (1e-15, 3), (1e-13, 3), (1e-11, 2), (1e-9, 3), (1e
 
 
 @pytest.mark.parametrize("more, m", NEARLY_NOTHING)
-@pytest.mark.parametrize("share", [None, 0., .5])
-@pytest.mark.parametrize("alpha", [0., .1, 1.])
-def test_outputs_that_hardly_exceed_the_noise_end_with_a_proof_or_a_warning(more, m, share, alpha):
+@pytest.mark.parametrize("alpha, share", [(0., .5), (.1, None), (1., 0.)])
+def test_outputs_that_hardly_exceed_the_noise_end_with_a_proof_or_a_warning(more, m, alpha, share):
     vs = []
     for seed in range(m):                                               # v(empty) is the least and v(N) the largest output, but for a hair
         v = torch.rand(8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).sort().values
@@ -330,7 +329,6 @@ def test_memory_knows_the_limits_of_a_container(tmp_path, files, own, left):
 
 def test_threads_are_told_to_wait_quietly_unless_somebody_chose():
     assert run("import interlib, os; print(os.environ['OMP_WAIT_POLICY'])") == ["PASSIVE"]
-    assert run("import interlib, os; print(os.environ['OMP_WAIT_POLICY'])", OMP_WAIT_POLICY="ACTIVE") == ["ACTIVE"]
     assert run("import interlib, os; print(os.environ.get('OMP_WAIT_POLICY'))", GOMP_SPINCOUNT="100") == ["None"]
     late = """
 import os, torch
