@@ -1,4 +1,10 @@
+import os
+import sys
+
 __version__ = "0.1.0"
+
+if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & {*os.environ}:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE" # read when torch loads: threads that wait busily make everything slow beside another process
 
 from interlib.allocation import attributed_by_order, attributions, by_order
 from interlib.baselines import learn_baseline

@@ -129,6 +129,7 @@ def _scores(
 )->np.ndarray: # float64 `(samples,)`, NaN where there is none
     "Average orders of the samples, or the numbers given; refuses infinities, and samples that have none at all."
     if isinstance(xs, Interactions) or isinstance(xs, (list, tuple)) and any(isinstance(x, Interactions) for x in xs): return _scores(average_order(_samples(xs, where, alone=False)[0]), where)
+    if isinstance(xs, Tensor) and hasattr(xs, "effects"): raise TypeError(f"{where}: got {xs.effects} effects; it must be a list of Interactions, or their average order, one a sample")
     try: s = np.asarray(xs.detach().cpu() if isinstance(xs, Tensor) else xs, dtype=float)
     except (TypeError, ValueError): raise TypeError(f"{where}: got {type(xs).__name__}; it must be a list of Interactions, or one number a sample") from None
     if s.ndim != 1 or not s.size: raise ValueError(f"{where}: got shape {s.shape}; it must be a list of Interactions, or one number a sample")

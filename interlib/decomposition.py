@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['promised', 'NOTHING', 'solvers', 'needs', 'harsanyi', 'meet_matrix', 'join_matrix', 'normal_matrix', 'normal_solver',
-           'interior_point', 'refined', 'scaled', 'decompose', 'alternatives', 'decompose_shared']
+           'interior_point', 'refined', 'scaled', 'calm', 'decompose', 'alternatives', 'decompose_shared']
 
 # %% ../nbs/05_decomposition.ipynb #4556bbec
+import os
 import time
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Real
 
@@ -300,6 +302,22 @@ def scaled(
         return x * size[..., None, None], C * size, lam, iterations
     return run
 
+# %% ../nbs/05_decomposition.ipynb #d32249ff
+_TOLD = bool({"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & {*os.environ}) # did somebody say how threads wait, before they started?
+
+@contextmanager
+def calm(
+    work:float, # multiplications, about
+    told:bool=_TOLD, # are the threads told how to wait?
+):
+    "Runs the block on one thread if it is a small piece of work and threads wait busily; the number of threads is put back."
+    threads = torch.get_num_threads()
+    alone = not told and threads > 1 and work <= 2**28
+    if alone: torch.set_num_threads(1)
+    try: yield
+    finally:
+        if alone: torch.set_num_threads(threads)
+
 # %% ../nbs/05_decomposition.ipynb #9aa4d041
 solvers = {"ipm": scaled(refined), "highs": scaled(_highs_batch)} # name -> function of `u`, `tau`, `alpha` and `zeta`
 needs = { # name -> bytes for one sample by models, rows and players, and what to say when they are not there
@@ -327,7 +345,7 @@ def _solve(u, tau, alpha, zeta, solver):
         loose = ((gamma - zeta[..., None]).amax(1) > (gamma + zeta[..., None]).amin(1)).any(1) | hard & ~wide
     for some in loose.nonzero().squeeze(1).split(max(1, 2**24 // (len(eq.AND) * N)**2)) if loose.any() else ():
         own = None if zeta is None else zeta[some]
-        found, constant, lam[some], iterations[some] = solver(u[some], tau[some], alpha, own)
+        with calm(len(some) * (len(eq.AND) * N)**3): found, constant, lam[some], iterations[some] = solver(u[some], tau[some], alpha, own)
         found = found * eq.free
         x[some], C[some] = repair(u[some], found, constant, tau[some], own)
     x[strength(x, alpha) <= NOTHING * u.abs().amax((1, 2))] = 0
@@ -397,12 +415,13 @@ def alternatives(
     players=None, # names of the players
 )->list: # of `Interactions`
     "Other AND-OR models that are as sparse, each the furthest in a random direction, with the optimum's lower bound; by HiGHS, up to about ten players."
-    if check_table(v).ndim != 1: raise ValueError(f"v: got shape {tuple(v.shape)}; it must be one value table, (2**n,)")
+    v = check_table(v)
+    if v.ndim != 1: raise ValueError(f"v: got shape {tuple(v.shape)}; it must be one value table, (2**n,)")
     if not isinstance(k, int) or isinstance(k, bool) or k < 0: raise ValueError(f"k: got {k!r}; it must be an int of 0 or more")
     slack, players = _number("slack", slack, 0, float("inf"), "relative to the optimum"), check_players(players, n_players(v))
     best = decompose(v, noise, players=players)
     check_memory(best.n, needs["highs"][0](1, 1, best.n), what="HiGHS")
-    v, generator = check_table(v)[None, None], torch.Generator().manual_seed(seed)
+    v, generator = v[None, None], torch.Generator().manual_seed(seed)
     tau, size = noise * (v[..., -1] - v[..., 0]).abs(), (v - v[..., :1]).abs().max()
     if best.solution.objective == 0: return [best] * k                  # a constant has no other model
     def further():

@@ -17,7 +17,7 @@ from .certificate import check_table
 from .coalitions import n_players, orders
 from .interactions import Interactions
 from .plots import SERIES, _axes, _dress, _inches, _legend, _series, _unit
-from .transforms import and_transform, banzhaf, butterfly, shapley, superset_sum
+from .transforms import and_transform, banzhaf, butterfly, check_values, shapley, superset_sum
 
 # %% ../nbs/08_importance.ipynb #15b1de44
 def _chance(p)->float:
@@ -150,6 +150,7 @@ def ranking_of(
         kept = {kind: torch.zeros_like(x.and_) for kind in ("and", "or")}
         for kind, group, effect in strongest[["kind", "members", "effect"]].itertuples(index=False): kept[kind][sum(1 << i for i in group)] = effect
         return best_ranking(Interactions(kept["and"], kept["or"]).predict())
+    check_values(x, "x")
     scores = x if isinstance(x, Tensor) else torch.tensor(np.array(x))
     if scores.ndim != 1 or not len(scores) or scores.is_complex() or not scores.isfinite().all(): raise ValueError(f"x: got {x!r}; it must be one finite score a player, or Interactions")
     return scores.argsort(descending=True, stable=True).tolist()

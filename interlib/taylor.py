@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, tensor
 
 from .coalitions import masks
-from .interactions import Interactions
+from .interactions import Interactions, digits
 from .transforms import and_transform
 
 # %% ../nbs/09_taylor.ipynb #fdc4ccd8
@@ -93,7 +93,7 @@ class Taylor:
 
     def __repr__(self):
         top = self.to_frame()
-        return "\n".join([f"{len(top)} Taylor terms of {self.n} variables, constant {self.constant:.3f}"] + [f"{r.effect:+9.3f}  {r.exponents}" for r in top[:8].itertuples()])
+        return "\n".join([f"{len(top)} Taylor terms of {self.n} variables, constant {digits(self.constant, '-')}"] + [f"{digits(r.effect):>10}  {r.exponents}" for r in top[:8].itertuples()])
 
 # %% ../nbs/09_taylor.ipynb #44be1f8c
 def _point(
@@ -215,6 +215,7 @@ def taylor_error(
     seed:int=0,
 )->dict: # 'remainder', 'harsanyi', 'interior': absolute errors in the unit of the output
     "How far the terms are from `f`: at `x`, from its Harsanyi interactions, and at random points of the box from `b` to `x`."
+    if not isinstance(T, Taylor): raise TypeError(f"T: got {type(T).__name__}; it must be a Taylor, as taylor returns")
     v = masked_outputs(f, T.x, T.b)
     generic = T.generic()
     s = torch.rand(points, T.n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

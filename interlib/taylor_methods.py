@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .coalitions import members
-from .taylor import _point, masked_outputs, taylor
+from .taylor import Taylor, _point, masked_outputs, taylor
 
 # %% ../nbs/09_taylor_methods.ipynb #c367075b
 def _gradient(f, x):
@@ -251,6 +251,7 @@ def weighted_sum(
 )->Tensor: # float64 `(n,)`
     "`a_i = sum of w_(i,kappa) T(kappa)`, the mean over baselines; Deng et al. (2024). Raises `ValueError` or `TypeError` for unknown names, options, and weights of another shape."
     if isinstance(T, (list, tuple)): return torch.stack([weighted_sum(t, weights, neuron, **options) for t in T]).mean(0)
+    if not isinstance(T, Taylor): raise TypeError(f"T: got {type(T).__name__}; it must be a Taylor, as taylor returns, or a list of them")
     w = weights
     if not callable(weights):
         w = _method(weights, "weights").weights

@@ -25,7 +25,10 @@ import interlib as il
 # A call that starts with `interlib` is a command line, and what it "raises" is its exit code.
 CASES = {
     "Value tables and coalitions": [
-        ("decompose([0., 1., 2., 5.])", TypeError, "v", "list", "torch.Tensor of shape (..., 2**n)"),
+        ("decompose(['0', '1'])", TypeError, "v", "list of dtype <U1", "torch.Tensor of shape (..., 2**n)"),
+        ("decompose(tensor([2**53, 0]))", ValueError, "v", "whole numbers of 2**53 and more", "subtract what they have in common"),
+        ("decompose([0., 5e-324])", ValueError, "v", "at most 5e-324", "0 or at least 1e-290"),
+        ("sobol(and_transform(v))", TypeError, "v", "AND effects", "a value table"),
         ("decompose(torch.zeros(6))", ValueError, "v", "length 6", "power of two"),
         ("decompose(tensor([0., 1., nan, 5.]))", ValueError, "v", "entry 2 is nan, with the players [1] present", "must be finite"),
         ("decompose(v > 1)", TypeError, "v", "torch.bool", "real numbers"),
@@ -33,9 +36,11 @@ CASES = {
         ("decompose(v.to('meta'))", TypeError, "v", "meta tensor of shape (8,)", "holds its numbers"),
         ("decompose(torch.zeros(0, 8))", ValueError, "v", "(0, 8)", "at least one table"),
         ("harsanyi(torch.stack([v, v]))", ValueError, "v", "(2, 8)", "one value table"),
-        ("and_transform(v.numpy())", TypeError, "v", "ndarray", "torch.Tensor"),
+        ("and_transform([[0., 1.], [2.]])", ValueError, "v", "lists of different lengths", "torch.Tensor"),
         ("or_inverse(torch.zeros(5))", ValueError, "I", "length 5", "power of two"),
         ("shapley(v.tolist())", TypeError, "x", "list", "Interactions, or a torch.Tensor"),
+        ("shapley(v)", TypeError, "x", "plain table of shape (8,)", "harsanyi(v)"),
+        ("banzhaf_interactions(or_transform(v))", TypeError, "x", "OR effects", "AND effects"),
         ("masks(40)", ValueError, "n", "got 40", "from 1 to 30"),
         ("masks(30)", ValueError, "n", "30 players", "take fewer players"),
         ("coalition('ab')", TypeError, "players", "'ab'", "list of player numbers"),
@@ -61,7 +66,7 @@ CASES = {
         ("alternatives(v, k=-1)", ValueError, "k", "-1", "an int of 0 or more"),
     ],
     "Interactions": [
-        ("Interactions([0., 1.], [0., 0.])", TypeError, "and_", "list", "torch.Tensor"),
+        ("Interactions(['a', 'b'], [0., 0.])", TypeError, "and_", "list of dtype <U1", "torch.Tensor"),
         ("Interactions(v, v[:4])", ValueError, "and_, or_", "(8,) and (4,)", "both must be (2**n,)"),
         ("Interactions(torch.zeros(6), torch.zeros(6))", ValueError, "and_", "length 6", "power of two"),
         ("x.predict([[True, False, True]])", TypeError, "masks", "list", "bool torch.Tensor (B, 3)"),

@@ -278,7 +278,7 @@ def test_memory_at_twelve_players():
 
 @pytest.mark.parametrize("call, message", [
     (lambda v: il.decompose(v[:1000]), "length 1000; it must be a power of two"),
-    (lambda v: il.decompose(v.numpy()), "must be a torch.Tensor"),
+    (lambda v: il.decompose(v.numpy().astype(str)), "must be a torch.Tensor"),
     (lambda v: il.decompose(torch.where(torch.arange(1024) == 5, torch.inf, v)), "entry 5 is inf, with the players \\[0, 2\\] present"),
     (lambda v: il.decompose(v, noise=1.5), "noise: got 1.5; it must be from 0 to 1"),
     (lambda v: il.decompose(v, noise=float("nan")), "noise: got nan"),
