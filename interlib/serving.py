@@ -151,7 +151,7 @@ def page_server(
     config.MappingKernelManager.cull_interval = 20
     config.IdentityProvider.cookie_options = {"samesite": "Strict", "expires_days": None}
     config.VoilaConfiguration.multi_kernel_manager_class = FewKernels
-    quiet = {"log_function": lambda handler: None, "ws_ping_timeout": 30_000}
+    quiet = {"log_function": lambda handler: None, "ws_ping_interval": 0}
     server = Server(
         config=config, config_file_paths=[], log_level="CRITICAL",
         notebook_path=str(app_notebook(folder, model)),

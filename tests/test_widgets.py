@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,7 @@ from PIL import Image
 
 import interlib as il
 from browser import CHROMIUM
+from test_hostile_names import SCRIPTS
 from interlib.widgets import Compare, ConfusingSamples, Explorer, Panel, Sample, Sharing, Sparsity, Toggles, WhatIf, Work, counts, listed, printed, sample_html, sample_of
 
 DATA = Path(__file__).parent / "data"
@@ -193,6 +195,121 @@ def test_old_answers_are_not_kept():
     assert len(set(kept[1:])) == 1
 
 
+def classifier(seed=0):
+    "A random network for pictures of 8 x 8, its pictures."
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2)).eval(), torch.rand(2, 1, 8, 8)
+
+
+def answered(e):
+    "Explains, and waits for the answer."
+    e.explain()
+    e.work.thread.join()
+    return e
+
+
+def shown_words(e):
+    "The buttons that can be seen in which a player may be chosen."
+    return e.toggles.buttons if e.players.layout.display != "none" else []
+
+
+def test_a_text_that_is_too_long_is_refused_before_it_has_buttons(tiny_lm):
+    from ipywidgets.widgets.widget import _instances
+    e = Explorer({"lm": tiny_lm}, text="A red apple")
+    for text, said in (("word " * 4_000, "got 20,000 characters"), ("a " * 201, "got 201 words"), ("x" * 5_001, "got 5,001 characters"), ("我" * 5_001, "characters")):
+        before = len(_instances)
+        e.text.value = text
+        assert len(_instances) <= before and said in e.hint.value and not e.toggles.buttons
+        assert said in answered(e).work.where.value and e.x is None
+    e.text.value = "a " * 200
+    assert len(e.toggles.buttons) == 200 and e.hint.value == '<div class="il"></div>'
+
+
+def test_forged_choices_are_refused_or_told(tiny_lm):
+    "A page may send any state; it comes in as what the widgets' own messages bring."
+    e = Explorer({"lm": tiny_lm, "pictures": classifier()}, text="A red apple falls")
+    for widget, state in ((e.model, {"index": 7}), (e.baseline, {"index": 99}), (e.output, {"index": -9}), (e.model, {"_options_labels": ["a"], "index": "lm"})):
+        before = widget.value
+        try: widget.set_state(state)
+        except Exception: pass
+        assert widget.value == before
+    for widget, state in ((e.most, {"value": 10**9}), (e.noise, {"value": 1e9}), (e.number, {"value": -5})): widget.set_state(state)
+    assert e.most.value == 13 and e.noise.value == 1 and e.number.value == 0
+    e.target.set_state({"value": "9" * 100_000})
+    assert "Error" in answered(e).work.where.value and e.x is None
+    e.text.value = "a " * 30
+    for b in e.toggles.buttons: b.set_state({"value": True})
+    assert "players: got 30; choose at most 13" in answered(e).work.where.value and e.x is None
+
+
+def test_players_and_noise_are_the_ones_asked_for(tiny_lm):
+    e = Explorer({"lm": tiny_lm}, text="A red apple falls to the ground")
+    e.most.value, e.noise.value = 4, .1
+    game = il.text_game(*tiny_lm, e.text.value, players=4)
+    v = il.evaluate(game, progress=False)
+    assert answered(e).x.players == game.players and e.x.meta["noise"] == .1
+    assert torch.allclose(e.v, v, atol=1e-4) and e.x.solution.objective == pytest.approx(il.decompose(v, .1).solution.objective, rel=1e-3)
+    e.most.value = 3                                                   # the players of the last answer were not chosen by anybody
+    assert answered(e).x.n == 3
+    e.toggles.press([True, True] + [False] * 5)                        # now somebody chooses
+    assert answered(e).x.players == ["A", "red"] and e.most.disabled
+    e.choose.value = False
+    assert answered(e).x.n == 3
+    pictures = Explorer({"net": classifier()}, grid=3)
+    pictures.most.value = 5
+    assert answered(pictures).x.n == 5 and pictures.players.layout.display == "flex"
+    pictures.toggles.buttons[8].value = True
+    assert pictures.choose.value
+
+
+def test_one_row_of_words_at_a_time(tiny_lm):
+    e = answered(Explorer({"lm": tiny_lm}, text="A red apple falls"))
+    assert shown_words(e) == [] and len(e.result.children[-1].toggles.buttons) == 4
+    e.choose.value = True
+    assert [b.value for b in shown_words(e)] == [True] * 4 and "il-pick" in e.toggles._dom_classes
+    e.text.value = "A pear falls"
+    assert shown_words(e) == []
+
+
+def test_what_can_mask_is_what_the_model_has(tiny_lm, monkeypatch):
+    from copy import deepcopy
+    import interlib.widgets
+    model, tokenizer = tiny_lm
+    masked = deepcopy(tokenizer)
+    masked.add_special_tokens({"mask_token": "[MASK]"})
+    e = Explorer({"no mask": tiny_lm, "mask": (model, masked), "pictures": classifier(), "to come": "somewhere"}, text="A red apple falls")
+    offered = {}
+    for name in e.models:
+        e.model.value = name
+        offered[name] = list(e.baseline.options)
+    assert offered == {"no mask": ["mean", "zero"], "mask": ["mean", "zero", "mask"], "pictures": ["zero", "channel_mean", "blur"], "to come": ["mean", "zero"]}
+    monkeypatch.setattr(interlib.widgets, "opened", lambda name: (model, masked) if isinstance(name, str) else name)
+    e.baseline.value = "zero"
+    answered(e)
+    assert list(e.baseline.options) == ["mean", "zero", "mask"] and e.baseline.value == "zero"      # known now; what was chosen stays
+    for name in e.models:                                              # all that is offered works
+        e.model.value = name
+        if name == "mask": continue                                    # its token has no embedding in this model
+        for baseline in e.baseline.options:
+            if (name, baseline) == ("to come", "mask"): continue
+            e.baseline.value = baseline
+            assert answered(e).x.meta["baseline"] == baseline, e.work.where.value
+
+
+def test_an_answer_can_be_saved(tiny_lm, tmp_path):
+    import base64, io
+    import pandas as pd
+    e = answered(Explorer({"lm": tiny_lm}, text="A red apple falls"))
+    files = {name: base64.b64decode(data) for name, data in re.findall('download="(.*?)" href="data:.*?;base64,(.*?)"', e.result.children[1].value)}
+    (tmp_path / "x.safetensors").write_bytes(files["interactions.safetensors"])
+    x = il.Interactions.load(tmp_path / "x.safetensors")
+    assert torch.equal(x.predict(), e.x.predict()) and x.players == e.x.players and x.meta["noise"] == .02
+    table = pd.read_csv(io.BytesIO(files["interactions.csv"]))
+    assert table.effect.tolist() == pytest.approx(listed(e.x).effect.tolist()) and table.text.tolist() == listed(e.x, ["A", "red", "apple", "falls"]).text.tolist()
+    page = files["interlib.html"].decode()
+    assert page.startswith("<!DOCTYPE html>") and "<script" not in page and all(name in page for name in x.players)
+
+
 # In a browser
 
 
@@ -244,7 +361,8 @@ def app(tmp_path_factory):
 @live
 def test_a_newcomer_explains_a_sentence(app, browser, shots):
     page = Page(browser, app, ".il-explorer", height=2000)
-    assert "What does a network react to?" in page.js("document.body.innerText")
+    assert "What does a network react to?" in page.js("document.body.innerText") and "for one user" in page.js("document.body.innerText")
+    assert "token" in app and page.js("location.search") == ""                           # not left in the address bar
     browser.click(".il-explorer textarea")
     page.js("document.querySelector('.il-explorer textarea').select()")
     browser("Input.insertText", text=SENTENCE)
@@ -264,7 +382,27 @@ def test_a_newcomer_explains_a_sentence(app, browser, shots):
     assert facts[3] == str(x.how_many(v))
     strongest = listed(x, sample_of(game).names).iloc[0]
     assert page.js("document.querySelector('.il-what-if tr td:nth-child(3)').textContent") == strongest.text
+    assert page.js("[...document.querySelectorAll('.il-explorer .il-words')].filter(t => t.offsetParent).length") == 1
+    assert page.js("[...document.querySelectorAll('.saved a')].map(t => t.download)") == ["interlib.html", "interactions.csv", "interactions.safetensors"]
+    asked = [url for url in browser.requests() if not url.startswith("blob:")]
+    assert len(asked) > 20 and {urllib.parse.urlsplit(url).netloc for url in asked} == {urllib.parse.urlsplit(app).netloc}
     shots(browser, "explorer.png", ".il-explorer")
+
+
+@live
+def test_four_thousand_words_are_refused_at_once(app, browser):
+    page = Page(browser, app, ".il-explorer")
+    page.js("document.querySelector('.il-explorer textarea').select()")
+    browser.click(".il-explorer textarea")
+    page.js("document.querySelector('.il-explorer textarea').select()")
+    browser("Input.insertText", text="word " * 4_000)
+    browser.press("Tab")
+    page.until("document.querySelector('.il-explorer .wrong')?.innerText.includes('text: got 20,')", 20)
+    assert page.js("document.querySelectorAll('.il-pick .jupyter-button').length") == 0
+    for width in (1280, 390):
+        browser("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        page.until(f"document.documentElement.scrollWidth == {width}", 10)
+        assert page.js("[...document.querySelectorAll('.il-explorer *')].filter(t => t.offsetParent && t.getBoundingClientRect().right > innerWidth + 1).length") == 0
 
 
 @live
@@ -303,6 +441,14 @@ for name in ("resnet20-digit3", "vgg16-digit3"):
         networks[name][e] = il.decompose(torch.stack([il.evaluate(game, progress=False) for game in games]))
 display(ConfusingSamples(networks, games))
 ---
+names = {hostile!r}
+odd = il.decompose(torch.tensor([0., 1, -1, 3, 2, 0, 1, 5]), players=names[:3])
+odd.meta = dict(output=names[3])
+for panel in (WhatIf(odd, odd.predict()), Sparsity(odd, odd.predict()), Compare([odd, odd], names[4:6]), Explorer({{names[6]: (model, threes)}})):
+    panel.add_class("odd")
+    display(panel)
+display(odd.primitives())
+---
 g = torch.Generator().manual_seed(0)
 both = torch.randn(2, 4096, generator=g, dtype=torch.float64) * (torch.rand(2, 4096, generator=g) < .1)
 both[1, 0] = 0
@@ -316,7 +462,7 @@ display(panel)
 @pytest.fixture(scope="module")
 def panels(tmp_path_factory, browser):
     folder = tmp_path_factory.mktemp("panels")
-    cells = [nbformat.v4.new_code_cell(c.strip()) for c in PANELS.format(data=str(DATA / "value_tables.npz")).split("---")]
+    cells = [nbformat.v4.new_code_cell(c.strip()) for c in PANELS.format(data=str(DATA / "value_tables.npz"), hostile=SCRIPTS).split("---")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}), folder / "panels.ipynb")
     from interlib.cli import _free_port
     port = _free_port(0)
@@ -412,7 +558,17 @@ def test_confusing_samples_are_shown(panels, shots):
 
 @live
 def test_the_copy_is_hidden_where_the_widget_lives(panels):
-    assert panels.js("[...document.querySelectorAll('div[id^=il-]')].map(t => getComputedStyle(t).display)") == ["none"] * 6
+    assert panels.js("[...document.querySelectorAll('div[id^=il-]')].map(t => getComputedStyle(t).display)") == ["none"] * 10
+
+
+@live
+def test_hostile_names_do_not_run(panels):
+    assert panels.js("[...document.querySelectorAll('.odd.il-what-if .jupyter-button')].slice(0, 3).map(t => t.textContent)") == SCRIPTS[:3]
+    panels.js("document.querySelectorAll('.odd .jupyter-button:not(.mod-primary)').forEach(t => t.click())")
+    panels.until("!!document.querySelector('.odd .lit')", 20)
+    panels.js("document.querySelectorAll('.odd, .odd *').forEach(t => t.dispatchEvent(new MouseEvent('mouseover', {bubbles: true})))")
+    assert panels.js("document.querySelector('.odd select').selectedOptions[0].text") == SCRIPTS[6]
+    assert panels.js("window.taken === undefined && document.querySelectorAll('.odd iframe, .odd script, .odd svg[onload], .odd [onerror], .odd [onmouseover], .dataframe script').length") == 0
 
 
 @live
