@@ -779,12 +779,10 @@ def _run_app(
     "`interlib app`: serves the explorer until it is interrupted."
     from importlib.util import find_spec
     if not find_spec("voila"): raise RuntimeError("app: the page is served by voila, which is not there: pip install 'interlib[app]'")
-    import signal
     port = _free_port(args.port)
     model = str(Path(args.model).resolve()) if args.model and Path(args.model).is_dir() else args.model
     from interlib.serving import page_server
     os.environ["PYTHONWARNINGS"] = "ignore"                             # for the kernels
-    signal.signal(signal.SIGINT, signal.default_int_handler)            # also where a shell started it in the background
     with tempfile.TemporaryDirectory() as folder: page_server(folder, model, port, not args.no_browser).start()
     return 130
 
