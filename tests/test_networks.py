@@ -118,7 +118,9 @@ def test_logits_after_a_log_softmax_and_logits_that_look_like_probabilities(imag
 
 
 def test_a_sigmoid_written_by_hand_is_warned_of(image):
-    with pytest.warns(UserWarning, match="'prob' is wrong if they are probabilities"): il.image_game(Then(body(), lambda z: 1 / (1 + (-z).exp())), image, grid=2, output="prob")
+    net = nn.Sequential(nn.BatchNorm2d(1), Then(body(), lambda z: 1 / (1 + (-z).exp()))).train()
+    with pytest.warns(UserWarning, match="'prob' is wrong if they are probabilities"): il.image_game(net, image, grid=2, output="prob")
+    assert net[0].num_batches_tracked == 0 and net[0].training
 
 
 def test_sure_probabilities(image):
