@@ -340,8 +340,9 @@ def margins(
     model, # classifier
 )->list: # of functions: rows -> `(B,)` or `(B, classes)`
     "Lists what may be the margin behind the probabilities of a classifier."
-    own = [model.decision_function] if hasattr(model, "decision_function") else []
     last, through = innermost(model)
+    clipped = getattr(last, "loss", None) == "modified_huber"            # its probabilities are a straight line from 0 to 1
+    own = [model.decision_function] if hasattr(model, "decision_function") and not clipped else []
     return own + [lambda rows, margin=margin: margin(through(rows)) for margin in inner_margins(last)]
 
 def explains(

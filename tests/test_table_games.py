@@ -299,6 +299,9 @@ def test_probabilities_that_are_no_margin():
         check(game, lambda rows: model.predict_proba(rows)[:, 1])
         with pytest.raises(ValueError, match="probabilities and no logits"): il.tabular_game(model, ROW, BACKGROUND, output="logit")
         if not isinstance(model, SGDClassifier) and hasattr(model, "predict_log_proba"): check(il.tabular_game(model.predict_log_proba, ROW, BACKGROUND, target=1), lambda rows: np.log(model.predict_proba(rows)[:, 1]))
+    clipped = SGDClassifier(loss="modified_huber", random_state=0).fit(1000 * X, labels("two"))      # so sure everywhere that the sigmoid agrees
+    game = il.tabular_game(clipped, 1000 * ROW, 1000 * BACKGROUND, target=1)
+    assert game.meta["output"] == "prob" and ends(game)[1] == clipped.predict_proba(1000 * X[:1])[0, 1]
     ovr = OneVsRestClassifier(LogisticRegression()).fit(X, labels("three"))      # log-odds where nothing is sure
     check(il.tabular_game(ovr, ROW, BACKGROUND, target=1, output="log_odds"), lambda rows: np.log(ovr.predict_proba(rows)[:, 1] / (1 - ovr.predict_proba(rows)[:, 1])))
 
