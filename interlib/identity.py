@@ -7,7 +7,7 @@ __all__ = ['PLACES', 'CHANGES', 'ENTRIES', 'NOTES', 'PORTRAITS', 'PLAIN', 'ADVIC
            'of_library', 'library_module', 'library', 'codes', 'Writes', 'part_of', 'changes', 'source', 'writes',
            'methods', 'left_by_use', 'Parts', 'Unidentified', 'attributes', 'state', 'reduced', 'parts', 'Walk', 'sha',
            'identity', 'own', 'tensors_inside', 'global_names', 'Note', 'Use', 'captured', 'read_only', 'foreign',
-           'replaced', 'config_parts', 'tokenizer_parts', 'frame_parts', 'scripted_parts', 'writer', 'extras',
+           'replaced', 'config_parts', 'tokenizer_parts', 'frame_parts', 'scripted_parts', 'writer', 'extras', 'idle',
            'buffers', 'fingerprint']
 
 # %% ../nbs/11_identity.ipynb #f83a0a2e
@@ -457,7 +457,7 @@ def _(x): return Parts("module", x.__name__.encode())
 @parts.register(types.MethodType)
 def _(x):
     bound = x.__self__
-    plain = not isinstance(bound, (nn.Module, type)) and not library(type(bound))
+    plain = not isinstance(bound, (nn.Module, type)) and not library(type(bound)) and not hasattr(bound, "interlib_key")
     return Parts("method", children=[("", x.__func__), ("", state(bound, [x.__name__]) if plain else bound)])
 
 
@@ -617,6 +617,20 @@ def extras(
     return {k: x for k, x in found.items() if k not in left}
 
 
+def idle(
+    hook, # of a module
+)->bool:
+    "Whether a hook, by its source, neither returns anything nor looks at what it is given: a counter, a clock."
+    fn = getattr(hook, "__func__", hook)
+    if not isinstance(fn, types.FunctionType): return False
+    given = set(list(inspect.signature(fn).parameters)[isinstance(hook, types.MethodType):])
+    try: nodes = list(ast.walk(source(fn.__code__)))
+    except (OSError, TypeError, SyntaxError): return False
+    answers = (ast.Lambda, ast.Yield, ast.YieldFrom)
+    returns = any(isinstance(n, answers) or isinstance(n, ast.Return) and n.value for n in nodes)
+    return not returns and not any(isinstance(n, ast.Name) and n.id in given for n in nodes)
+
+
 def buffers(
     module, # torch module
 )->dict: # name to tensor
@@ -635,7 +649,7 @@ def _(x):
     children += [(f".{k}", k, y) for k, y in sorted(extras(x).items())]
     for name in HOOKS:
         hooks = getattr(x, name) | getattr(nn.modules.module, f"_global{name}")
-        children.append((".hook", name, list(hooks.values())))
+        children.append((".hook", name, [hook for hook in hooks.values() if not idle(hook)]))
     code = getattr(x, "code", "") if isinstance(x, torch.fx.GraphModule) else ""
     return Parts("network", str(code).encode(), [("", type(x)), *children])
 

@@ -101,6 +101,11 @@ def hooked(hook, pre=False, make=net):
 def steer(v): return lambda module, args, answer: answer + v
 
 
+def multiply_(k):
+    def hook(module, args, answer): answer.mul_(k)
+    return hook
+
+
 def retrained(seed):
     model = net()
     with torch.no_grad(): model[1].running_mean += seed
@@ -274,6 +279,7 @@ NETWORKS = { # two models that compute different things
     "a steering hook": (lambda: hooked(steer(torch.zeros(6))), lambda: hooked(steer(torch.ones(6)))),
     "a hook or none": (net, lambda: hooked(lambda module, args, answer: answer * 2)),
     "a long steering vector": (lambda: hooked(lambda m, a, z, v=LONG: z + v[1500]), lambda: hooked(lambda m, a, z, v=LONG + (np.arange(3000) == 1500): z + v[1500])),
+    "a hook in place": (lambda: hooked(multiply_(1.)), lambda: hooked(multiply_(2.))),
     "a hook before": (lambda: hooked(lambda module, args: (args[0] * 1.,), True), lambda: hooked(lambda module, args: (args[0] * 2.,), True)),
     "a forward of its own": (Own, lambda: method_of(Own(), lambda self, x: 2 * self.linear(x))),
     "another forward": (lambda: method_of(Own(), lambda self, x: 3 * self.linear(x)), lambda: method_of(Own(), lambda self, x: 2 * self.linear(x))),
@@ -464,6 +470,13 @@ class Lazy(Own):
     def forward(self, x): return super().forward(x) * self.factor
 
 
+class Counts:
+    def __init__(self, most): self.calls, self.most = 0, most
+    def count(self, *_):
+        self.calls += 1
+        assert self.calls < self.most
+
+
 class Recorder:
     def __init__(self, k=1.): self.kept, self.k = [], k
     def hook(self, module, args, answer):
@@ -536,6 +549,7 @@ SAME = {
     "used": lambda folder: (net(), used(net())),
     "used, with notes": lambda folder: (Notes().eval(), used(used(Notes().eval()))),
     "used, with hooks that record": lambda folder: (recording(), used(recording())),
+    "with a hook that counts": lambda folder: (net(), changed(net(), lambda m: m.register_forward_pre_hook(Counts(3).count))),
     "used, with a property that is kept": lambda folder: (Lazy(), used(Lazy())),
     "an output that counts": lambda folder: (counting(1.), changed(counting(1.), lambda f: f(torch.ones(1, 1), 0))),
     "an object that counts": lambda folder: (Scale(1.), changed(Scale(1.), lambda f: f(torch.ones(1, 1), 0))),
