@@ -188,6 +188,7 @@ def fetch(
                 return path
             except ValueError as e: problem = e                          # a broken download: once more
             except RuntimeError as e: raise RuntimeError(by_hand(carrier, e)) from e
+            except OSError as e: raise RuntimeError(f"INTERLIB_CACHE: {carrier.file} cannot be written to {cache_dir()} ({e}); set it to a folder with {2 * carrier.size / 1e6:.0f} MB of room") from e
     raise RuntimeError(by_hand(carrier, problem)) from problem
 
 # %% ../nbs/10_data.ipynb #9cf422dc

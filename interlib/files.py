@@ -56,8 +56,9 @@ def atomic_path(
         mask = os.umask(0); os.umask(mask)
         os.chmod(name, 0o666 & ~mask)
         os.replace(name, path)
-    except BaseException:
+    except BaseException as e:
         Path(name).unlink(missing_ok=True)
+        if isinstance(e, OSError) and e.errno and not e.filename: raise OSError(e.errno, e.strerror, str(path)) from e     # such as a full disk
         raise
 
 # %% ../nbs/00_files.ipynb #a8f34d6d

@@ -286,6 +286,14 @@ def test_hard_links(name, hostile):
         with pytest.raises(ValueError, match="log.jsonl must be a file"): make(hostile)
 
 
+def test_a_page_is_not_written_through_a_link(hostile):
+    from interlib.cli import main
+    (hostile / "compare.html").symlink_to(hostile.parent / "victim" / "000001.json")
+    before = outside(hostile)
+    assert main(["compare", str(hostile), "--setting", "s"]) == 0 and not (hostile / "compare.html").is_symlink()
+    assert outside(hostile) == before
+
+
 def test_files_of_others_in_the_folder_stay(hostile, good):
     foreign = ["thesis.tex", "tables/notes.safetensors", "tables/s/a/best.safetensors", "interactions/s/a/mine.safetensors", "shared/s/.x.safetensors.abcdefgh", "errors/s/a/why.json",
                "errors/note.txt", ".thesis.json.abcdefgh", "deep/.000000.safetensors.abcdefgh", "tables/other/model/000000.safetensors"]

