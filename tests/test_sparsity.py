@@ -226,7 +226,7 @@ def test_estimates_for_many_players():
 
 
 @pytest.mark.parametrize("call, error, words", [
-    (lambda v: il.mean_outputs(v.tolist()), TypeError, "v: got a list"),
+    (lambda v: il.mean_outputs(list(map(str, v.tolist()))), TypeError, "v: got a list of dtype"),
     (lambda v: il.mean_outputs(v[:5]), ValueError, "power of two"),
     (lambda v: il.sparsity_bound(v.clone().fill_(torch.nan)), ValueError, "all outputs must be finite"),
     (lambda v: il.sparsity_conditions(v.reshape(2, 4)), ValueError, "v: got shape (2, 4); it must be one value table"),
