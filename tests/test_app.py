@@ -54,11 +54,11 @@ def server(tmp_path_factory):
     (folder / "voila.py").write_text(f"open({str(folder / 'ran')!r}, 'w')")
     (folder / "voila.json").write_text('{"Voila": {"token": "known"}}')
     (script := tmp_path_factory.mktemp("script") / "serve.py").write_text(SERVER)
-    process = subprocess.Popen([sys.executable, script, str(port := free_port())], stdout=subprocess.PIPE, text=True, cwd=folder, start_new_session=True)
+    process = subprocess.Popen([sys.executable, script, str(port := free_port())], stdout=subprocess.PIPE, text=True, cwd=folder)
     process.port, process.folder, link = port, folder, link_of(process)
     process.token = re.fullmatch(rf"http://localhost:{port}/\?token=([\w-]{{40,}})", link).group(1)
     yield process
-    os.killpg(process.pid, signal.SIGTERM)
+    process.terminate()
     process.wait(30)
 
 
@@ -200,14 +200,20 @@ def test_forty_at_once_do_not_start_forty_kernels(server):
     assert get(server, f"/?token={server.token}")[0] == 200
 
 
+def test_the_end_of_the_server_ends_its_kernels(server, open_page):
+    own = kernels(server)
+    server.terminate()
+    assert server.wait(30) == 0 and own and psutil.wait_procs(own, timeout=10)[1] == []
+
+
 # The command
 
 
 def start(port, folder): return subprocess.Popen([sys.executable, "-c", f"import sys; from interlib.cli import main; sys.exit(main(['app', '--no-browser', '--port', '{port}']))"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
 
 
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
-def test_the_app_ends_what_it_started_and_can_be_started_again_at_once(how, tmp_path):
+@pytest.mark.parametrize("how, again", [("SIGINT", True), ("SIGTERM", False)])
+def test_the_app_ends_and_can_be_started_again_at_once(how, again, tmp_path):
     process = start(port := free_port(), tmp_path)
     link = link_of(process)
     with socket.create_connection(("127.0.0.1", port)) as client:       # a client that is still there when it ends
@@ -215,11 +221,12 @@ def test_the_app_ends_what_it_started_and_can_be_started_again_at_once(how, tmp_
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         process.send_signal(getattr(signal, how))
         assert process.wait(30) == 130
-    again = start(port, tmp_path)
-    assert link_of(again) != link                                       # another token
-    again.send_signal(getattr(signal, how))
-    again.wait(30)
-    assert process.stderr.read() == again.stderr.read() == "" and os.listdir(tmp_path) == []
+    assert process.stderr.read() == "" and os.listdir(tmp_path) == []
+    if not again: return
+    second = start(port, tmp_path)
+    assert link_of(second) != link                                      # another token
+    second.terminate()
+    assert second.wait(30) == 130 and second.stderr.read() == ""
 
 
 def test_a_taken_port_is_refused(tmp_path):

@@ -25,7 +25,7 @@ from interlib.widgets import Compare, ConfusingSamples, Explorer, Panel, Sample,
 
 DATA = Path(__file__).parent / "data"
 SENTENCE = "The old man went to the bank of the"
-live = pytest.mark.skipif(not CHROMIUM or not importlib.util.find_spec("websocket"), reason="no chromium (or no websocket-client) on this machine")
+live = pytest.mark.skipif(not CHROMIUM or not all(map(importlib.util.find_spec, ("websocket", "voila"))), reason="no chromium, websocket-client or voila on this machine")
 
 
 def tables(n=10):
