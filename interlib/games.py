@@ -261,7 +261,7 @@ def stays_between(
 
 # %% ../nbs/14_games.ipynb #d1c327cf
 def answers_of(
-    model, # torch module
+    model, # torch module, or any predictor
     z:Tensor, # answers on the sample `(1, classes)`
     ask, # function of nothing: answers on other inputs `(B, classes)`
     output="logit", # what is asked for
@@ -271,7 +271,7 @@ def answers_of(
     if len(z) != 1: raise ValueError(f"model: its output on one sample is {tuple(z.shape)}; it must be (1, classes)")
     declared = declared_answers(model)
     if declared is NUMBERS or not between_0_and_1(z): return declared
-    with borrowed(model), WatchSigmoids() as watch: more = ask()
+    with borrowed(model) if isinstance(model, torch.nn.Module) else torch.inference_mode(), WatchSigmoids() as watch: more = ask()
     if are_probabilities(z) and are_probabilities(more): return PROBABILITIES
     if watch.made(more): return LABEL_PROBABILITIES
     read_as_logits = z.shape[1] > 1 and declared is LOGITS and output in ("log_odds", "log_prob", "prob")

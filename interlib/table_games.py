@@ -8,9 +8,9 @@ __all__ = ['listed', 'as_frame', 'own_names', 'match_names', 'trained_names', 'm
            'names_for', 'joined', 'frames', 'arrays', 'Reading', 'array_of', 'innermost', 'inner_margins', 'margins',
            'explains', 'refuse_classes', 'one_of_many', 'check_probabilities', 'classifier_reading', 'scores_reading',
            'is_booster', 'booster_ask', 'booster_reading', 'owner_of', 'predicts', 'reading_of', 'forms',
-           'first_that_works', 'cannot_ask', 'check_forms', 'as_logits', 'are_probabilities', 'check_meaning',
-           'numbers_of', 'changed_by', 'network_takes', 'number_players', 'model_table', 'network_table', 'differs',
-           'check_sure', 'check_predict', 'default_target', 'tabular_game']
+           'first_that_works', 'cannot_ask', 'check_forms', 'as_logits', 'check_meaning', 'numbers_of', 'changed_by',
+           'network_takes', 'number_players', 'model_table', 'network_table', 'differs', 'check_sure', 'check_predict',
+           'default_target', 'tabular_game']
 
 # %% ../nbs/14_table_games.ipynb #50b35e1b
 import copy
@@ -26,9 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .games import borrowed, place_of, Game, Masked, logits_of, model_name, baseline_name, classifier_game, readable
+from .games import (Game, Masked, answers_of, baseline_name, borrowed, classifier_game, logits_of, masked_answers, model_name, place_of,
+                            readable)
 from .masking import Baseline, column_regions, given_baseline
-from .values import get_output
+from .values import LOGITS, PROBABILITIES, get_output
 
 # %% ../nbs/14_table_games.ipynb #129d1b0d
 def listed(
@@ -581,26 +582,14 @@ def as_logits(
     if kind != "margin": return z[:, None]
     return torch.stack([-z, z], 1) if output == "logit" else torch.nn.functional.logsigmoid(torch.stack([-z, z], 1))
 
-def are_probabilities(
-    z:Tensor, # `(B, classes)`
-    dtype=torch.float64, # of the arithmetic behind them
-)->bool:
-    "Whether all rows are at least 0 and sum to 1, as logits never do by chance."
-    slack = max(1e-4, 8 * torch.finfo(dtype).eps)
-    return z.shape[1] > 1 and bool((z >= 0).all() and ((z.sum(1) - 1).abs() < slack).all())
-
 def check_meaning(
     kind:str, # as in `Reading`
     output, # that is asked for
     z:Tensor, # logits of some rows `(B, classes)`
     who:str, # name of the model
-    dtype=torch.float64, # of the arithmetic behind them
 )->None:
     "Raises `ValueError` for an output that a model does not have."
     if callable(output): return
-    if kind == "function" and output != "logit" and are_probabilities(z, dtype):
-        raise ValueError(f"output: got {output!r}, which is computed from logits, but {who} returns probabilities (rows of at "
-                         "least 0 that sum to 1); let it return their logarithms, or ask for 'logit', the number itself")
     allowed, why = dict(
         probabilities=(("prob", "log_prob", "log_odds", "margin"), "which has probabilities and no logits"),
         scores=(("logit", "margin")[:z.shape[1] - 1], "which has decision values and no probabilities"),
@@ -708,7 +697,7 @@ def network_table(
     table:Source, # the row and its references, all numbers
     output, # as the user gave it
 )->tuple: # `Masked` without its regions and value, `Reading` with the output, logits of the row, and what to remember
-    "Makes the row and its references tensors. Raises `ValueError` for changed identifiers, and probabilities as logits."
+    "Makes the row and its references tensors. Raises `ValueError` for changed identifiers."
     numbers = torch.as_tensor(table.frame.to_numpy(np.float64))
     kept, asked = network_takes(model, numbers, all(t.kind in "iu" for t in table.frame.dtypes))
     rows = numbers.to(place_of(model)[0], kept)
@@ -717,9 +706,6 @@ def network_table(
     with borrowed(model), readable("row", x):
         z = read(model, x[None].clone())
         output = output or ("log_odds" if z.shape[1] > 1 else "logit")
-        precision = place_of(model)[1]
-        sure = read(model, rows[:16].clone()) if are_probabilities(z, precision) else z      # one row may look so by chance
-        check_meaning("function", output, sure, model_name(model), precision)
     return Masked(model, x, None, fill, read, None), Reading(read, "function", output), z, {}
 
 # %% ../nbs/14_table_games.ipynb #3f126df3
@@ -791,6 +777,7 @@ def tabular_game(
 
     The default output is the log-odds for models with a margin behind their probabilities, and the probability for those
     without, such as forests, which may be sure; decision values, regressions and functions give the number itself.
+    Rows of a function or a network that are at least 0 and sum to 1 are read as probabilities, not as logits.
     Raises `TypeError` or `ValueError` for arguments that cannot be used, and models without an amount to explain."""
     model, _ = owner_of(predict)
     network, who = isinstance(model, torch.nn.Module), model_name(model)
@@ -811,7 +798,10 @@ def tabular_game(
     masked = replace(masked, regions=regions.to(masked.x.device))
     if groups is None: names = [str(n) for n in names]
     labels, eligible = (None, None) if network else (reading.labels, lambda: differs(table, regions))
+    answers = answers_of(model, z, partial(masked_answers, masked)) if reading.kind == "function" else LOGITS
+    probabilities = reading.kind == "probabilities" or answers is PROBABILITIES
+    if answers is PROBABILITIES and output is None: reading = replace(reading, output="prob")
     game = classifier_game(masked, z, names, players, target, reading.output, rival, choose, seed, about, "column",
-                           max(1, 4096 // references), eligible, labels)
-    infinite = reading.kind == "probabilities" and reading.output in ("log_odds", "log_prob", "margin")
+                           max(1, 4096 // references), eligible, labels, answers)
+    infinite = probabilities and reading.output in ("log_odds", "log_prob", "margin")
     return check_sure(game, who) if infinite else game

@@ -348,14 +348,15 @@ def test_probabilities_are_not_taken_for_logits():
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Softmax(1))
     forest = RandomForestClassifier(3, random_state=0).fit(X.to_numpy(), labels("three"))
-    for predict in (net, net.half(), lambda rows: forest.predict_proba(np.asarray(rows)), xgb_multiclass().predict):
-        for output in ("log_odds", "log_prob", "prob"):
-            with pytest.raises(ValueError, match="returns probabilities|no logits"): il.tabular_game(predict, ROW, BACKGROUND, output=output, target=1)
-        assert ends(il.tabular_game(predict, ROW, BACKGROUND, output="logit", target=1)).max() <= 1
-    with pytest.raises(ValueError, match="returns probabilities"): il.tabular_game(net.float(), ROW, BACKGROUND)
-    logs = torch.nn.Sequential(net[0], torch.nn.LogSoftmax(1))
+    says = lambda rows: forest.predict_proba(np.asarray(rows))
+    for predict in (net, says, xgb_multiclass().predict):
+        with pytest.raises(ValueError, match="probabilities that sum to 1|no logits"): il.tabular_game(predict, ROW, BACKGROUND, output="logit", target=1)
     with torch.no_grad(): p = net(torch.tensor(ROW.to_numpy()).float()[None])[0]
-    assert ends(il.tabular_game(logs, ROW, BACKGROUND, target=1))[1].item() == pytest.approx(torch.log(p[1] / (1 - p[1])).item(), abs=1e-5)
+    logs = torch.nn.Sequential(net[0], torch.nn.LogSoftmax(1))
+    for network in (net, logs):
+        assert ends(il.tabular_game(network, ROW, BACKGROUND, target=1))[1].item() == pytest.approx(torch.logit(p[1]).item(), abs=1e-4)
+    game = il.tabular_game(says, ROW, BACKGROUND, target=1)
+    assert game.meta["output"] == "prob" and ends(game)[1].item() == pytest.approx(says(ROW.to_numpy()[None])[0, 1])
 
 
 def xgb_multiclass(): return xgboost.train(dict(objective="multi:softprob", num_class=3, nthread=1), xgboost.DMatrix(X, labels("three")), 3)
