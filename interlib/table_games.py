@@ -800,7 +800,7 @@ def tabular_game(
     labels, eligible = (None, None) if network else (reading.labels, lambda: differs(table, regions))
     answers = answers_of(model, z, partial(masked_answers, masked)) if reading.kind == "function" else LOGITS
     probabilities = reading.kind == "probabilities" or answers is PROBABILITIES
-    if answers is PROBABILITIES and output is None: reading = replace(reading, output="prob")
+    if answers is PROBABILITIES and output is None and not network: reading = replace(reading, output="prob")
     game = classifier_game(masked, z, names, players, target, reading.output, rival, choose, seed, about, "column",
                            max(1, 4096 // references), eligible, labels, answers)
     infinite = probabilities and reading.output in ("log_odds", "log_prob", "margin")

@@ -349,17 +349,14 @@ def test_probabilities_are_not_taken_for_logits():
     net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Softmax(1))
     forest = RandomForestClassifier(3, random_state=0).fit(X.to_numpy(), labels("three"))
     says = lambda rows: forest.predict_proba(np.asarray(rows))
-    for predict in (net, says, xgb_multiclass().predict):
-        with pytest.raises(ValueError, match="probabilities that sum to 1|no logits"): il.tabular_game(predict, ROW, BACKGROUND, output="logit", target=1)
+    for predict in (net, says):
+        with pytest.raises(ValueError, match="probabilities that sum to 1"): il.tabular_game(predict, ROW, BACKGROUND, output="logit", target=1)
     with torch.no_grad(): p = net(torch.tensor(ROW.to_numpy()).float()[None])[0]
     logs = torch.nn.Sequential(net[0], torch.nn.LogSoftmax(1))
     for network in (net, logs):
         assert ends(il.tabular_game(network, ROW, BACKGROUND, target=1))[1].item() == pytest.approx(torch.logit(p[1]).item(), abs=1e-4)
     game = il.tabular_game(says, ROW, BACKGROUND, target=1)
     assert game.meta["output"] == "prob" and ends(game)[1].item() == pytest.approx(says(ROW.to_numpy()[None])[0, 1])
-
-
-def xgb_multiclass(): return xgboost.train(dict(objective="multi:softprob", num_class=3, nthread=1), xgboost.DMatrix(X, labels("three")), 3)
 
 
 class Tokens(torch.nn.Module):
