@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['OPENING', 'CLOSING', 'QUOTES', 'asked', 'next_token_logits', 'parameters_of', 'embedded', 'answer', 'sentence_logits',
-           'prompt_logits', 'agree', 'complaint', 'reader_of', 'Token', 'shown', 'continuation', 'begins_word',
-           'text_target', 'single', 'chat_prompt', 'warn_of_end', 'embedding_of', 'inputs_of', 'other_words',
-           'text_game']
+           'prompt_logits', 'agree', 'complaint', 'text_logits', 'reader_of', 'Token', 'shown', 'continuation',
+           'begins_word', 'text_target', 'single', 'chat_prompt', 'warn_of_end', 'embedding_of', 'inputs_of',
+           'other_words', 'text_answers', 'text_game']
 
 # %% ../nbs/14_text_games.ipynb #a04d699b
 import inspect
@@ -17,9 +17,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .games import (borrowed, place_of, Game, Masked, logits_of, readable, class_names, class_target, question, network_game, model_name, output_name, baseline_name)
+from .games import (DECLARED, answers_of, borrowed, place_of, Game, Masked, logits_of, readable, check_choice, class_names, class_target, question, network_game, model_name, output_name,
+                            baseline_name)
 from .masking import is_stop_word, players_of, region_map, text_baseline
 from .models import no_reports
+from .values import LABELS, LOGITS
 
 # %% ../nbs/14_text_games.ipynb #bd545c2f
 @contextmanager
@@ -134,13 +136,11 @@ def complaint(
     return ""
 
 # %% ../nbs/14_text_games.ipynb #beae25c7
-def reader_of(
+def text_logits(
     model, # of transformers
-    x:Tensor, # embedded text `(1, L, d)`
     given:dict, # token numbers, attention mask and token types `(1, L)`, from the tokenizer
-    other:Tensor, # numbers of other words in the places of the players `(1, L)`
-)->tuple: # function `(model, embeddings, **given) -> logits`, what it is given, and the logits of the text `(1, classes)`
-    "How to read a model: by its next token, or as a classifier; raises `ValueError` for one that is neither, or cannot be asked with embeddings."
+)->tuple: # logits of the text `(1, classes)`, and whether they are of its next token
+    "What a model says of a text; raises `TypeError` or `ValueError` for one that is neither a causal language model nor a classifier."
     name = type(model).__name__
     try:
         with asked(model): told = getattr(model(**given), "logits", None)
@@ -149,14 +149,25 @@ def reader_of(
     writes = dims == 3 and getattr(model, "can_generate", lambda: True)() and not getattr(model.config, "is_encoder_decoder", False)
     if not writes and (dims != 2 or name.endswith("MultipleChoice")):
         raise ValueError(f"model: {name} returns {'logits ' + str(tuple(told.shape)) if dims else 'no logits'}; it must be a causal language model or a sequence classifier")
-    z = logits_of(told[:, -1] if writes else told)
+    return logits_of(told[:, -1] if writes else told), writes
+
+# %% ../nbs/14_text_games.ipynb #e73ffccd
+def reader_of(
+    model, # of transformers
+    x:Tensor, # embedded text `(1, L, d)`
+    given:dict, # token numbers, attention mask and token types `(1, L)`, from the tokenizer
+    other:Tensor, # numbers of other words in the places of the players `(1, L)`
+    z:Tensor, # logits of the text `(1, classes)`
+    writes:bool, # whether they are of its next token
+)->tuple: # function `(model, embeddings, **given) -> logits`, and what it is given
+    "How to read a model's answer to embeddings; raises `ValueError` for one that cannot be asked with them."
     rest = {k: t for k, t in given.items() if k != "input_ids"}
     ways = [(next_token_logits, {}), (prompt_logits, rest), (prompt_logits, given)] if writes else [(sentence_logits, rest), (sentence_logits, given)]
     found = []
     for read, more in ways:
         found.append(complaint(model, read, x, more, z, other))
-        if not found[-1]: return read, more, z
-    raise ValueError(f"model: {name} cannot be asked with masked embeddings ({'; '.join(dict.fromkeys(found))}); it must answer to embeddings alone as it does to tokens")
+        if not found[-1]: return read, more
+    raise ValueError(f"model: {type(model).__name__} cannot be asked with masked embeddings ({'; '.join(dict.fromkeys(found))}); it must answer to embeddings alone as it does to tokens")
 
 # %% ../nbs/14_text_games.ipynb #3650635f
 class Token(str):
@@ -294,12 +305,28 @@ def other_words(
     tokenizer, # of the model
     model, # of transformers
 )->Tensor: # token numbers `(1, L)`
-    "Another number for every token of a word; those with a meaning to the model, such as padding, are not taken."
-    marks = {*tokenizer.all_special_ids, *(getattr(model.config, f"{name}_token_id", None) for name in ("pad", "bos", "eos", "unk", "mask", "cls", "sep"))}
-    plain = [i for i in range(min(len(tokenizer), len(marks) + 2)) if i not in marks]
+    "Another number for every token of a word; those with a meaning to the model, such as padding, neither come nor go."
+    names = ("pad", "bos", "eos", "unk", "mask", "cls", "sep")
+    marks = {*tokenizer.all_special_ids, *(getattr(model.config, f"{name}_token_id", None) for name in names)}
+    plain = [i for i in range(len(marks) + 2) if i not in marks and i < len(tokenizer)]
     if len(plain) < 2: return ids
-    first, second = plain[:2]
-    return torch.where(regions < 0, ids, torch.where(ids == first, second, first))
+    fixed = torch.tensor([i in marks for i in ids[0].tolist()], device=ids.device) | (regions < 0)
+    return torch.where(fixed, ids, torch.where(ids == plain[0], plain[1], plain[0]))
+
+# %% ../nbs/14_text_games.ipynb #a0961437
+def text_answers(
+    model, # sequence classifier of transformers
+    given:dict, # token numbers, attention mask and token types `(1, L)`
+    other:Tensor, # numbers of other words `(1, L)`
+    z:Tensor, # logits of the text `(1, classes)`
+): # `Answers`
+    "What a classifier's numbers are, by its configuration, also that of a cross-encoder of sentence-transformers; or seen from its answer to other words."
+    found = answers_of(model, z, lambda: text_logits(model, {**given, "input_ids": other})[0])
+    if found is not LOGITS: return found
+    cross = getattr(model.config, "sentence_transformers", None) or {}
+    activation = cross.get("activation_fn") or getattr(model.config, "sbert_ce_default_activation_function", None) or ""
+    if z.shape[1] > 1 and str(activation).endswith("Sigmoid"): return LABELS
+    return DECLARED.get(getattr(model.config, "problem_type", None), LOGITS)
 
 # %% ../nbs/14_text_games.ipynb #33717a27
 def text_game(
@@ -335,16 +362,19 @@ def text_game(
     with borrowed(model):
         with readable("text", given["input_ids"]):
             x = embed(given["input_ids"])[0]
-            read, given, z = reader_of(model, x[None], given, other)
-        words = read is not sentence_logits
+            z, words = text_logits(model, given)
+        answers = LOGITS if words else text_answers(model, given, other, z)
         labels = [] if words else class_names(model, z.shape[1])
         find = (lambda t, name: text_target(tokenizer, prompt, t, z, name)) if words else lambda t, name: class_target(t, z, labels, name)
-        goal, value = question(target, output, rival, find, z.shape[1])
+        goal, value = question(target, output, rival, find, z.shape[1], answers)
+        check_choice([p.name for p in available], players, choose, "word")
         fill = text_baseline(embed, tokenizer, baseline, x, model_name(model))
+        read, given = reader_of(model, x[None], given, other, z, words)
     if words and target is None and chat is False: warn_of_end(tokenizer, model, goal)
     masked = Masked(model, x, regions[:, None], fill, read, value, given, output)
     say = lambda g: shown(tokenizer, prompt, g) if words else (labels[g] if labels else g)
     meta = dict(text=text, target=[say(g) for g in goal] if isinstance(goal, list) else say(goal), classes=goal, output=output_name(output), baseline=baseline_name(baseline), model=model_name(model))
+    if answers is not LOGITS: meta["answers"] = answers.name
     if rival is not None: meta["rival"] = say(find(rival, "rival"))
     game = network_game(masked, [p.name for p in available], players, choose, seed, lambda: [not is_stop_word(p.name) for p in available], "word", z,
                         meta=meta, tokens=len(x), batch=64 if device.type == "cpu" else 512)

@@ -525,10 +525,12 @@ def test_a_model_that_is_neither(tiny_lm):
     model = torch.nn.Module()
     model.embed, model.config = tiny_lm[0].get_input_embeddings(), SimpleNamespace(_name_or_path="x")
     model.get_input_embeddings, model.can_generate = (lambda: model.embed), lambda: False
-    model.forward = lambda inputs_embeds, attention_mask=None, token_type_ids=None: SimpleNamespace(logits=torch.zeros(1, 5, 2))
+    model.forward = lambda input_ids, attention_mask=None, token_type_ids=None: SimpleNamespace(logits=torch.zeros(1, 5, 2))
     with pytest.raises(ValueError, match="must be a causal language model or a sequence classifier"): il.text_game(model, tiny_lm[1], TEXT)
     model.forward = lambda input_ids: None
-    with pytest.raises(TypeError, match="it must take inputs_embeds"): il.text_game(model, tiny_lm[1], TEXT)
+    with pytest.raises(ValueError, match="returns no logits"): il.text_game(model, tiny_lm[1], TEXT)
+    model.forward = lambda inputs_embeds: SimpleNamespace(logits=torch.zeros(1, 2))
+    with pytest.raises(TypeError, match="cannot be asked with the tokens of a text"): il.text_game(model, tiny_lm[1], TEXT)
 
 
 def test_a_model_that_is_spread_or_offloaded(tiny_lm, tiny_bert):
