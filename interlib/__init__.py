@@ -16,7 +16,7 @@ from interlib.importance import (best_ranking, curve_area, deletion, importance,
 from interlib.interactions import Interactions, Solution
 from interlib.layers import feature_game
 from interlib.masking import Baseline
-from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_lm, resnet, transplant, vgg
+from interlib.models import alexnet, bert_tiny, fingerprint, load_encoder, load_lm, open_model, resnet, transplant, vgg
 from interlib.plots import (plot_agreement, plot_interactions, plot_matching, plot_order_strength, plot_shared, plot_shared_strength,
                             plot_strengths, plot_text, plot_transferability)
 from interlib.portraits import (alt_text, describe_figures, plot_brackets, plot_butterfly, plot_concept_maps, plot_crops, plot_film, plot_marginals,

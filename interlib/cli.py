@@ -88,17 +88,17 @@ def _versions()->dict:
 
 # %% ../nbs/22_cli.ipynb #528dc826
 def _loaded(
-    model, # a name for `load_lm`, or a pair `(model, tokenizer)`
+    model, # a name for `open_model`, or a pair `(model, tokenizer)`
     device=None, # where to put a model that is loaded; a GPU if there is one
     progress:bool=True, # show bars of a download
 )->tuple: # model, tokenizer, name
     "The model, loaded if it is not there yet."
     import torch
-    from interlib.models import load_lm
+    from interlib.models import open_model
     if isinstance(model, tuple): return *model, Path(str(model[0].config._name_or_path)).name
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try: return *load_lm(model, device=device, progress=progress and not os.path.isdir(model)), str(model)
-    except (TypeError, ValueError, RuntimeError) as e:       # `load_lm` says "name" where we say "model"
+    try: return *open_model(model, device=device, progress=progress and not os.path.isdir(model)), str(model)
+    except (TypeError, ValueError, RuntimeError) as e:       # `open_model` says "name" where we say "model"
         kind = next(k for k in (TypeError, ValueError, RuntimeError) if isinstance(e, k))
         raise kind(str(e).replace("name: ", "model: ", 1)) from e
 

@@ -29,7 +29,7 @@ from .files import atomic_path, digest, load_tensors, save_tensors
 from .games import Game, image_game
 from .text_games import text_game
 from .interactions import Interactions, Solution
-from .models import fingerprint, load_lm
+from .models import fingerprint, open_model
 from .training import RECIPES, trained
 
 # %% ../nbs/21_sweep.ipynb #f0dd845e
@@ -60,11 +60,11 @@ GAMES = {"text": make_text, "image": make_image}
 
 
 def model_of(
-    model, # a name for `load_lm` or `trained`, a network, a pair (network, tokenizer), or a function of nothing that gives one of these
+    model, # a name for `open_model` or `trained`, a network, a pair (network, tokenizer), or a function of nothing that gives one of these
 ): # network or pair
     "The model, loaded if it is not there yet."
     if isinstance(model, str):
-        if model not in RECIPES: return load_lm(model, progress=False)
+        if model not in RECIPES: return open_model(model, progress=False)
         network, tokenizer, _ = trained(model, progress=False)
         return (network, tokenizer) if tokenizer else network
     return model if isinstance(model, (tuple, torch.nn.Module)) or not callable(model) else model_of(model())
@@ -442,7 +442,7 @@ def run_chunks(
 # %% ../nbs/21_sweep.ipynb #a982d437
 def sweep(
     samples, # of any iterable: texts, pictures, or dicts of arguments of the game
-    models:dict, # name -> a name for `load_lm` or `trained`, a network, (model, tokenizer), or a function of nothing that gives one of these
+    models:dict, # name -> a name for `open_model` or `trained`, a network, (model, tokenizer), or a function of nothing that gives one of these
     folder, # where everything is kept; an earlier call is continued
     game="text", # "text", "image", or a function `(model, sample, **setting)` that gives a game
     settings:dict=None, # name -> further arguments of the game, such as `{"mean": {"baseline": "mean"}, "zero": {"baseline": "zero"}}`

@@ -30,7 +30,7 @@ from .games import Game, image_game, regions_of
 from .text_games import text_game
 from .interactions import Interactions
 from .masking import foreground, input_baseline, players_of, words
-from .models import load_lm
+from .models import open_model
 from .plots import NEGATIVE, POSITIVE, SERIES, _dress, _signed, number_repeats
 from .training import RECIPES, trained
 from .transferability import shared, transferability
@@ -691,11 +691,11 @@ def pictures_of(
 
 
 def opened(
-    model, # a name for `load_lm` or `trained`, or a pair
+    model, # a name for `open_model` or `trained`, or a pair
 )->tuple: # network, and its tokenizer or pictures
     "The network, loaded or trained if it is not there yet."
     if not isinstance(model, str): return model
-    if model not in RECIPES: return load_lm(model, device="cuda" if torch.cuda.is_available() else "cpu", progress=False)
+    if model not in RECIPES: return open_model(model, device="cuda" if torch.cuda.is_available() else "cpu", progress=False)
     network, tokenizer, _ = trained(model, progress=False)
     return network, tokenizer or pictures_of(model)
 
@@ -738,7 +738,7 @@ class Explorer(Panel):
 
     Raises `ValueError` for models that are none."""
     def __init__(self,
-        models=None, # dict name -> name for `load_lm` or `trained`, `(model, tokenizer)` or `(model, pictures (N, C, H, W))`
+        models=None, # dict name -> name for `open_model` or `trained`, `(model, tokenizer)` or `(model, pictures (N, C, H, W))`
         text:str="A red apple falls to the ground because of the pull of", # at first
         grid:int=4, # patches per side of a picture
     ):

@@ -369,9 +369,11 @@ def test_a_body_with_holes_is_refused(wheel, cache):
 def test_encoder_of_a_folder_keeps_its_head(tmp_path):
     model = small_bert(num_labels=3)
     model.save_pretrained(tmp_path/"mine"); tokenizer().save_pretrained(tmp_path/"mine")
-    same, _ = models.load_encoder(tmp_path/"mine", classes=3, progress=False)
-    assert torch.equal(same.classifier.weight, model.classifier.weight)
-    assert models.load_encoder(tmp_path/"mine", classes=5, progress=False)[0].classifier.weight.shape == (5, 8)
+    for classes in (3, None):
+        same, _ = models.load_encoder(tmp_path/"mine", classes=classes, progress=False)
+        assert torch.equal(same.classifier.weight, model.classifier.weight)
+    with pytest.warns(UserWarning, match="trained head .* has 3, so this one is random"):
+        assert models.load_encoder(tmp_path/"mine", classes=5, progress=False)[0].classifier.weight.shape == (5, 8)
     with pytest.raises(ValueError, match="no config.json.*'minilm'"): models.load_encoder(tmp_path)
 
 
