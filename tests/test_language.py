@@ -331,3 +331,67 @@ def test_the_code_of_a_model_never_runs(load, where, tokenizer, tmp_path, monkey
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asked"))
     with pytest.raises(RuntimeError, match="brings code of its own"): getattr(il, load)(folder, progress=False)
     assert not trace.exists()
+
+
+# ---- a training that goes on
+
+def points(n=60, seed=0):
+    "Two clouds of points."
+    x = torch.randn(n, 4, generator=torch.Generator().manual_seed(seed))
+    y = (x[:, 0] + x[:, 1] > 0).long()
+    return il.DataSplit(x[:40], y[:40], x[40:], y[40:], ("a", "b"), "clouds")
+
+
+def net():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(.3), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+
+
+@pytest.mark.parametrize("how", [dict(optimizer="adamw", lr=1e-2), dict(optimizer="sgd"), dict(optimizer="sgd", momentum=0), dict(optimizer="adamw", lr=1e-2, adversarial=.1)])
+@pytest.mark.parametrize("share", [.15, .5, .9])
+def test_an_interrupted_training_goes_on_to_the_same_end(how, share, tmp_path, monkeypatch):
+    how = dict(split=points(), epochs=3, batch_size=8, **how)
+    expected = il.train(whole := net(), **how, progress=False)
+    monkeypatch.setattr("interlib.training.KEEP_EVERY", 0)
+    stopped, counts = [], []
+    def stop(done, total):
+        if done > share * total: stopped.append(done); raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): il.train(net(), **how, folder=tmp_path/"t", progress=stop)
+    torch.manual_seed(99)                                                # another process
+    found = il.train(again := net(), **how, folder=tmp_path/"t", progress=lambda done, total: counts.append((done, total)))
+    assert torch.equal(found.sample_losses, expected.sample_losses) and torch.equal(found.test_sample_losses, expected.test_sample_losses) and torch.equal(found.accuracy, expected.accuracy)
+    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), whole.state_dict().values()))
+    assert counts[-1][0] == counts[-1][1] and max(c[0] for c in counts[:2]) >= stopped[0] - 40      # little was done again
+    assert not (tmp_path/"t"/"unfinished.safetensors").exists()
+    same = il.train(net(), **how, folder=tmp_path/"t", progress=False)
+    assert torch.equal(same.sample_losses, expected.sample_losses)
+
+
+def test_a_damaged_state_starts_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("interlib.training.KEEP_EVERY", 0)
+    how = dict(split=points(), epochs=2, batch_size=8)
+    expected = il.train(net(), **how, progress=False)
+    def stop(done, total):
+        if done > .6 * total: raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): il.train(net(), **how, folder=tmp_path, progress=stop)
+    path = tmp_path/"unfinished.safetensors"
+    path.write_bytes(path.read_bytes()[:-9] + b"123456789")
+    with pytest.warns(UserWarning, match="the training starts again"): found = il.train(net(), **how, folder=tmp_path, progress=False)
+    assert torch.equal(found.sample_losses, expected.sample_losses)
+
+
+def test_a_recipe_says_that_it_trains(tmp_path, monkeypatch, capsys):
+    from interlib import training
+    recipe = (lambda progress: (net(), None, points()), dict(epochs=2, batch_size=8))
+    monkeypatch.setattr(training, "RECIPES", {"clouds": recipe})
+    monkeypatch.setattr(training, "MINUTES", {"clouds": 7})
+    monkeypatch.setattr(training, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(training, "KEEP_EVERY", 0)
+    def stop(done, total):
+        if done > .6 * total: raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): il.trained("clouds", progress=stop)
+    assert "clouds is trained now, once for this machine: it takes about 7 min" in capsys.readouterr().err
+    il.trained("clouds", progress=False)
+    assert "goes on where it was interrupted" in capsys.readouterr().err
+    il.trained("clouds", progress=False)
+    assert capsys.readouterr().err == ""
