@@ -692,11 +692,12 @@ def pictures_of(
 
 def opened(
     model, # a name for `open_model` or `trained`, or a pair
+    progress=False, # of a training: show a bar, or a function `(done, total)` of samples
 )->tuple: # network, and its tokenizer or pictures
     "The network, loaded or trained if it is not there yet."
     if not isinstance(model, str): return model
     if model not in RECIPES: return open_model(model, device="cuda" if torch.cuda.is_available() else "cpu", progress=False)
-    network, tokenizer, _ = trained(model, progress=False)
+    network, tokenizer, _ = trained(model, progress)
     return network, tokenizer or pictures_of(model)
 
 # %% ../nbs/20_widgets.ipynb #66017e23
@@ -807,7 +808,8 @@ class Explorer(Panel):
         "The work: load, ask, decompose."
         if name not in self.loaded:
             work("loading the model; the first time it is fetched, which takes a while")
-            with work.interruptible(): self.loaded[name] = opened(self.models[name])
+            training = lambda done, total: work(f"training the model, once for this machine: {done:,} of {total:,} samples", done, total)
+            with work.interruptible(): self.loaded[name] = opened(self.models[name], training)
         work("asking for players and target")
         with register_module_forward_pre_hook(work.hook):
             game, pressed = self._ask(*self.loaded[name], asked)
