@@ -209,7 +209,7 @@ Z = torch.zeros(1, 360)
 
 @pytest.mark.parametrize("make", [byte_level, sentence_piece])
 @pytest.mark.parametrize("text, new", [("A well-", False), ("A fact (", False), ("as “", False), ('as "', False), ("and/", False), ("a[", False), ("is", True), ("fact,", True),
-                                       ("(well)", True), ('as "well"', True), ("as “well”", True), ("fact:", True), ("the '", False)])
+                                       ("(well)", True), ('as "well"', True), ("as “well”", True), ("fact:", True), ("the '", False), ("known</s>", False)])
 def test_a_target_continues_its_text(make, text, new):
     tokenizer = make()
     whole = [tokenizer(t, add_special_tokens=False)["input_ids"] for t in (text, text + " " * new + "known")]
@@ -217,7 +217,7 @@ def test_a_target_continues_its_text(make, text, new):
     assert text_target(tokenizer, text, "known", Z) == whole[1][-1]
 
 
-@pytest.mark.parametrize("text", ["a —", "a -", "is known'"])
+@pytest.mark.parametrize("text", ["a —", "a -", "is known'", "#", "引", "a >"])
 def test_a_target_that_may_be_two_tokens_is_refused(text, tokenizer):
     joined, spaced = (tokenizer(t)["input_ids"] for t in ("known", " known"))
     with pytest.raises(ValueError, match=rf"the token 'known' \(number {joined[0]}\) or ' known' \(number {spaced[0]}\)"): text_target(tokenizer, text, "known", Z)
