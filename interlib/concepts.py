@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from .files import digest, load_tensors, save_tensors
-from .games import Game, Masked, borrowed, check_request, class_target, classifier_game, model_name, place_of, readable
+from .games import Game, Masked, answers_of, borrowed, check_request, class_target, classifier_game, longest_text, model_name, place_of, readable
 from .layers import from_layer, layer_output, layer_reader, to_model
 from .masking import FOREGROUND, players_of, words
 from .models import fingerprint
@@ -90,8 +90,8 @@ def batches(
     if not isinstance(data, (list, tuple)) or not len(data) or not all(isinstance(t, str) for t in data): raise TypeError(f"data: got a {type(data).__name__}; it must be a tensor of samples (N, ...), or a list of texts")
     if not getattr(tokenizer, "is_fast", False): raise TypeError(f"tokenizer: got {type(tokenizer).__name__}; texts need a fast tokenizer")
     size = size if tokenizer.pad_token is not None else 1
-    longest = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    cut = dict(truncation=True, max_length=longest) if longest and longest > 0 else {}
+    longest = longest_text(model, tokenizer)
+    cut = dict(truncation=True, max_length=longest) if longest else {}
     for i in range(0, len(data), size):
         tokens = tokenizer(list(data[i:i + size]), return_tensors="pt", return_offsets_mapping=True, padding=size > 1, **cut)
         offsets = tokens.pop("offset_mapping").tolist()
@@ -334,8 +334,9 @@ def concept_game(
     if not present.any(): raise ValueError("inputs: no concept is present in this sample; it must have at least one")
     names = list(map(str, concepts.names))
     if players is None: players = present.nonzero()[:, 0].tolist()
-    check_request(model, z, names, players, target, output, rival, choose, "concept")      # before the passes of `layer_reader`
-    read = layer_reader(model, concepts.layer, inputs, feature[0], base)
+    answers = answers_of(model, z, lambda: from_layer(model, torch.zeros_like(feature), concepts.layer, inputs))
+    value = check_request(model, z, names, players, target, output, rival, choose, "concept", answers)[3]      # before the passes of `layer_reader`
+    read = layer_reader(model, concepts.layer, inputs, feature[0], base, value)
     if not residual:
         if target is None: target = class_target(None, z)
         with borrowed(model): z = from_layer(model, whole[None], concepts.layer, inputs)

@@ -25,7 +25,7 @@ class Reader(torch.nn.Module):
         super().__init__()
         self.masked, self.model = masked, masked.model
 
-    def forward(self, inputs): return self.masked.value(self.masked.logits(self.model, inputs, **self.masked.given))
+    def forward(self, inputs): return self.masked.read(inputs)
 
 # %% ../nbs/16_explainers.ipynb #f56bce7f
 def sum_over_regions(

@@ -4,17 +4,19 @@
 
 # %% auto #0
 __all__ = ['layer_of', 'first_tensor', 'hooked', 'ask', 'layer_output', 'from_layer', 'repeated', 'layer_reader', 'to_model',
-           'feature_baseline', 'feature_game']
+           'feature_baseline', 'map_sizes', 'image_in', 'token_regions', 'feature_regions', 'feature_game']
 
 # %% ../nbs/14_layers.ipynb #944bb19a
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import product
 
 import torch
 from torch import Tensor
 
-from .games import (borrowed, place_of, Game, Masked, logits_of, readable, model_name, baseline_name, regions_of, check_request, classifier_game)
-from .masking import Baseline, foreground, input_baseline, is_stop_word, label_regions, players_of, region_map
+from .games import (answers_of, borrowed, in_precision, place_of, Game, Masked, logits_of, readable, model_name, baseline_name, regions_of, check_request, classifier_game)
+from .masking import Baseline, foreground, grid_regions, input_baseline, is_stop_word, label_regions, players_of, region_map
+from .values import agree
 
 # %% ../nbs/14_layers.ipynb #79277ed0
 def layer_of(
@@ -93,17 +95,19 @@ def layer_reader(
     inputs, # of one sample
     feature:Tensor, # the layer's output on it, `(...)` without batch axis
     fill:Tensor, # baseline
+    value, # function `logits -> (B,)` or `(B, targets)`: what will be asked
 ): # function `(model, features (B, ...), inputs) -> logits (B, classes)`
     "The fast way from a layer to the logits where it gives what the slow way gives, the slow way elsewhere, with a warning."
     def all_layers(model, features, inputs): return from_layer(model, features, layer, repeated(inputs, len(features)))
     def layers_above(model, features, inputs): return from_layer(model, features, layer, inputs)
-    two = torch.stack([feature, torch.where(torch.rand(feature.shape, generator=torch.Generator().manual_seed(0)).to(feature.device) < .5, feature, fill)])
+    some = torch.rand(feature.shape, generator=torch.Generator().manual_seed(0)).to(feature.device) < .5
+    three = torch.stack([feature, torch.where(some, feature, fill), fill.expand_as(feature)])
     with borrowed(model):
-        with readable("inputs", inputs): right = all_layers(model, two, inputs)
-        try: same = (got := layers_above(model, two, inputs)).shape == right.shape and torch.allclose(got, right, rtol=1e-3, atol=1e-4 * right.abs().max().item())
+        with readable("inputs", inputs): right = value(all_layers(model, three, inputs))
+        try: same = (got := value(layers_above(model, three, inputs))).shape == right.shape and agree(right, got, feature.dtype)
         except (RuntimeError, ValueError, IndexError) as e: same, reason = False, str(e).splitlines()[0]
         else: reason = "the outputs differ"
-    if torch.equal(right[0], right[1]) and not torch.equal(two[0], two[1]): warnings.warn(f"masking the output of {layer!r} changed nothing in a first try; are its features used further on?")
+    if torch.equal(right[0], right[1]) and not torch.equal(three[0], three[1]): warnings.warn(f"masking the output of {layer!r} changed nothing in a first try; are its features used further on?")
     if not same: warnings.warn(f"the layers below {layer!r} cannot run once for all features ({reason}); the whole network runs for each")
     return layers_above if same else all_layers
 
@@ -120,7 +124,7 @@ def to_model(
         inputs = tokenizer(inputs, return_tensors="pt")
     if hasattr(inputs, "items"): return {k: to_model(t, None, device, dtype) for k, t in inputs.items()}
     if not isinstance(inputs, Tensor): raise TypeError(f"inputs: got a {type(inputs).__name__}; it must be a tensor, a dict of tensors, or a text with its tokenizer")
-    return inputs.detach().to(device, dtype if inputs.is_floating_point() else inputs.dtype)
+    return in_precision(inputs.detach(), device, dtype)
 
 # %% ../nbs/14_layers.ipynb #87ce0703
 def feature_baseline(
@@ -139,6 +143,69 @@ def feature_baseline(
         total, count = map(sum, zip(*((f[0].double().sum(0, keepdim=True), f.shape[1]) for f in seen)))
         return (total / count).to(x)
     return input_baseline(x, baseline, sum(f.double().sum(0) for f in seen)[None] / len(data))
+
+# %% ../nbs/14_layers.ipynb #b475db0f
+def map_sizes(
+    model, # torch module
+    inputs, # of one sample
+)->set: # of `(height, width)`
+    "The sizes of what a network's convolutions return, and these halved up to three times."
+    found, convolutions = set(), [name for name, m in model.named_modules() if name and isinstance(m, torch.nn.Conv2d)]
+    with borrowed(model), ExitStack() as hooks:
+        for name in convolutions: hooks.enter_context(hooked(model, name, lambda answer: found.add(tuple(answer.shape[-2:])) if isinstance(answer, Tensor) else None))
+        ask(model, inputs)
+    return {(-(-h // 2**k), -(-w // 2**k)) for (h, w), k in product(found, range(4))}
+
+def image_in(
+    inputs, # a tensor, or a dict of tensors
+): # a tensor `(1, C, H, W)` of real numbers, or None
+    "The image among the inputs, if there is one."
+    parts = inputs.values() if isinstance(inputs, dict) else [inputs]
+    return next((t for t in parts if t.ndim == 4 and t.is_floating_point()), None)
+
+def token_regions(
+    tokens:int, # of a layer
+    sizes:set, # of maps, `(height, width)`
+    grid, # cells per side, or `(rows, columns)`
+    border:int, # patches at each edge that belong to no cell
+): # names, and the region map `(tokens,)`; None if these are no patches
+    "Cells of a grid over tokens that are the patches of an image, after at most eight others, such as a class token, which do not play."
+    able = [(h, w) for h, w in sizes if 0 <= tokens - h * w <= 8]
+    if not able: return None
+    h, w = max(able, key=lambda size: size[0] * size[1])
+    names, cells = grid_regions(h, w, grid, border)
+    return names, torch.cat([torch.full((tokens - h * w,), -1), cells.flatten()])
+
+# %% ../nbs/14_layers.ipynb #be33bea7
+def feature_regions(
+    model, # torch module
+    layer:str, # name of a submodule
+    inputs, # of one sample, a tensor or a dict of tensors
+    x:Tensor, # features of the sample, without batch axis
+    grid, border, regions, # as for `feature_game`
+    text:str, # that the inputs were, or None
+    tokenizer, # for a text
+)->tuple: # what the players are, their names, and the region map, which broadcasts to `x`
+    "The players of a feature: patches of a map, words, tokens or units. Raises `ValueError` for maps whose channels come last; warns where a grid cannot be used."
+    picture, number = image_in(inputs), [f"{'unit' if x.ndim == 1 else 'token'} {i}" for i in range(len(x))]
+    if x.ndim == 3:
+        if picture is not None and x.shape[1] != x.shape[2] and (sizes := map_sizes(model, inputs)) and tuple(x.shape[1:]) not in sizes and tuple(x.shape[:2]) in sizes:
+            raise ValueError(f"layer: {layer!r} returns features of shape (1, {', '.join(map(str, x.shape))}), channels last; it must be (1, C, h, w), (1, L, d) or (1, d)")
+        return "patch", *regions_of(*x.shape[1:], grid, border, regions)
+    if regions is not None: names, labels = label_regions(regions, tuple(x.shape[:1]))
+    elif text is not None:
+        words = players_of(text, tokenizer(text, return_offsets_mapping=True)["offset_mapping"])
+        names, labels = [w.name for w in words], region_map(words, len(x))
+    elif x.ndim == 2 and picture is not None:
+        side = int(len(x)**.5)
+        sizes = map_sizes(model, inputs) or ({(side, side)} if picture.shape[2] == picture.shape[3] else set())
+        found = token_regions(len(x), sizes, grid, border)
+        if found: return "patch", found[0], found[1][:, None]
+        warnings.warn(f"layer: the {len(x)} tokens of {layer!r} are not the patches of an image, so that `grid` is not used; each of them is a player")
+        names, labels = number, torch.arange(len(x))
+    else: names, labels = number, torch.arange(len(x))
+    what = "word" if text is not None else ("unit", "token")[x.ndim - 1]
+    return what, names, labels[:, None] if x.ndim == 2 else labels
 
 # %% ../nbs/14_layers.ipynb #075c0b8b
 def feature_game(
@@ -167,17 +234,11 @@ def feature_game(
     with readable("inputs", inputs): feature, z = layer_output(model, layer, inputs)
     if len(feature) != 1 or not 2 <= feature.ndim <= 4: raise ValueError(f"layer: {layer!r} returns features of shape {tuple(feature.shape)}; it must be (1, C, h, w), (1, L, d) or (1, d)")
     x = feature[0]
-    if x.ndim == 3: names, labels = regions_of(*x.shape[1:], grid, border, regions)
-    elif regions is not None: names, labels = label_regions(regions, tuple(x.shape[:1]))
-    elif text is None: names, labels = [f"{'unit' if x.ndim == 1 else 'token'} {i}" for i in range(len(x))], torch.arange(len(x))
-    else:
-        words = players_of(text, tokenizer(text, return_offsets_mapping=True)["offset_mapping"])
-        names, labels = [w.name for w in words], region_map(words, len(x))
-    if x.ndim == 2: labels = labels[:, None]
-    what = "word" if text else ("unit", "token", "patch")[x.ndim - 1]
-    check_request(model, z, names, players, target, output, rival, choose, what)      # before the passes of `layer_reader`
+    what, names, labels = feature_regions(model, layer, inputs, x, grid, border, regions, text, tokenizer)
+    answers = answers_of(model, z, lambda: from_layer(model, torch.zeros_like(feature), layer, inputs))
+    value = check_request(model, z, names, players, target, output, rival, choose, what, answers)[3]      # before the passes of `layer_reader`
     fill = feature_baseline(model, layer, x, baseline, data, tokenizer)
-    masked = Masked(model, x, labels.to(x.device), fill, layer_reader(model, layer, inputs, x, fill), None, dict(inputs=inputs))
+    masked = Masked(model, x, labels.to(x.device), fill, layer_reader(model, layer, inputs, x, fill, value), None, dict(inputs=inputs))
     about = dict(baseline=baseline_name(baseline), layer=layer) | ({"text": text} if text else {})
     game = classifier_game(masked, z, names, players, target, output, rival, choose, seed, about, what,
                            64 if device.type == "cpu" else 512, (lambda: [not is_stop_word(w) for w in names]) if text else None)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['of_labels', 'LOGITS', 'LABELS', 'PROBABILITIES', 'LABEL_PROBABILITIES', 'NUMBERS', 'outputs', 'log_odds', 'log_prob',
            'prob', 'logit', 'margin', 'label_log_prob', 'label_prob', 'log_of', 'label_logits', 'Answers',
-           'are_probabilities', 'get_output', 'for_targets', 'check_logits']
+           'are_probabilities', 'get_output', 'for_targets', 'check_logits', 'agree']
 
 # %% ../nbs/12_values.ipynb #c783a112
 from dataclasses import dataclass
@@ -151,3 +151,18 @@ def check_logits(
         raise ValueError(f"model: its output is {tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__}; it must be a tensor (batch, classes)")
     if not 0 <= target < logits.shape[1]: raise ValueError(f"{name}: got {target}; the model has the classes 0 to {logits.shape[1] - 1}")
     return logits
+
+# %% ../nbs/12_values.ipynb #9cacc16a
+def agree(
+    a:Tensor, # outputs `(B,)` or `(B, targets)`
+    b:Tensor, # the same, found in another way
+    dtype=torch.float32, # precision in which they were computed
+)->bool:
+    """Whether outputs differ by no more than 0.1 % of their range and a few roundings, target by target; 2 % in half precision.
+
+    Roundings count for at most 1 % of the range (10 % in half precision), but a single one is always allowed."""
+    eps = torch.finfo(dtype).eps
+    share, cap = (0.02, 0.1) if eps > 1e-4 else (0.001, 0.01)
+    size, span = a.abs().amax(0), a.amax(0) - a.amin(0)
+    allowed = share * span + torch.minimum(8 * eps * size, cap * span)
+    return bool(((a - b).abs().amax(0) <= torch.maximum(allowed, eps * size)).all())
