@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['OPENING', 'CLOSING', 'JOINING', 'QUOTES', 'NO_SPACES', 'asked', 'next_token_logits', 'parameters_of', 'embedded',
-           'answer', 'sentence_logits', 'prompt_logits', 'agree', 'complaint', 'text_logits', 'reader_of', 'Token',
-           'shown', 'continuation', 'begins_word', 'text_target', 'single', 'chat_prompt', 'warn_of_end',
+           'answer', 'sentence_logits', 'prompt_logits', 'same_logits', 'complaint', 'text_logits', 'reader_of',
+           'Token', 'shown', 'continuation', 'begins_word', 'text_target', 'single', 'chat_prompt', 'warn_of_end',
            'embedding_of', 'inputs_of', 'other_words', 'text_answers', 'text_game']
 
 # %% ../nbs/14_text_games.ipynb #a04d699b
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .games import (DECLARED, answers_of, borrowed, place_of, Game, Masked, logits_of, readable, check_choice, class_names, class_target, question, network_game, model_name, output_name,
+from .games import (DECLARED, answers_of, borrowed, place_of, Game, Masked, logits_of, longest_text, readable, check_choice, class_names, class_target, question, network_game, model_name, output_name,
                             baseline_name)
 from .masking import is_stop_word, players_of, region_map, text_baseline
 from .models import no_reports
@@ -28,17 +28,15 @@ from .values import LABELS, LOGITS
 def asked(
     model, # of transformers
 ):
-    "The model's configuration such that it takes batches and answers by name; as before afterwards."
+    "The model with a padding token that no text has where it has none, and silent; as before afterwards."
     own = getattr(model, "config", None)
     configs = [own, own.get_text_config()] if hasattr(own, "get_text_config") else [own]
-    wanted = [(c, "pad_token_id", -1) for c in configs if getattr(c, "pad_token_id", 0) is None]
-    wanted += [(c, "return_dict", True) for c in configs if getattr(c, "return_dict", True) is False]
-    before = [(c, name, getattr(c, name)) for c, name, _ in wanted]
+    without = [c for c in configs if getattr(c, "pad_token_id", 0) is None]
     try:
-        for c, name, value in wanted: setattr(c, name, value)
+        for c in without: c.pad_token_id = -1
         with no_reports(): yield
     finally:
-        for c, name, value in before: setattr(c, name, value)
+        for c in without: c.pad_token_id = None
 
 # %% ../nbs/14_text_games.ipynb #c856bd69
 def next_token_logits(
@@ -101,7 +99,7 @@ def prompt_logits(
     return logits_of(answer(model, embeddings, **given).logits[:, -1])
 
 # %% ../nbs/14_text_games.ipynb #76e5759f
-def agree(
+def same_logits(
     a:Tensor, # logits `(1, classes)`
     b:Tensor, # what they should be
     eps:float, # relative rounding of the model's numbers
@@ -134,8 +132,8 @@ def complaint(
         read(model, mixed, **given)
     except torch.OutOfMemoryError: raise
     except Exception as e: return f"{type(e).__name__}: {str(e).splitlines()[0] if str(e) else 'no reason given'}"
-    if not agree(found, z, eps): return "embeddings give another answer than the tokens they belong to"
-    if not agree(again, found, eps, 0): return "it looks its tokens up a second time, so that masked words would still be seen"
+    if not same_logits(found, z, eps): return "embeddings give another answer than the tokens they belong to"
+    if not same_logits(again, found, eps, 0): return "it looks its tokens up a second time, so that masked words would still be seen"
     return ""
 
 # %% ../nbs/14_text_games.ipynb #beae25c7
@@ -360,8 +358,8 @@ def text_game(
     tokens = tokenizer(prompt, return_offsets_mapping=True, add_special_tokens=chat is False)
     available = players_of(text, [(a - start, b - start) for a, b in tokens["offset_mapping"]])
     if not available: raise ValueError(f"text: got {text!r}; it must have at least one word")
-    longest = getattr(model.config, "max_position_embeddings", None)
-    if longest and longest > 0 and len(tokens["input_ids"]) > longest: raise ValueError(f"text: it has {len(tokens['input_ids'])} tokens; the model reads {longest} at most")
+    longest = longest_text(model)
+    if longest and len(tokens["input_ids"]) > longest: raise ValueError(f"text: it has {len(tokens['input_ids'])} tokens; the model reads {longest} at most")
     embed, device = embedding_of(model), place_of(model)[0]
     given = inputs_of(model, tokens, device)
     regions = region_map(available, len(tokens["input_ids"]))

@@ -174,6 +174,14 @@ def test_token_types_are_passed_on(tokenizer):
     assert abs(z - directly(model, dict(input_ids=torch.tensor([ids])))).max() > 1e-3
 
 
+def test_a_text_longer_than_the_positions_is_refused(tokenizer):
+    model = small("roberta", AutoModelForSequenceClassification)         # the first of its 64 positions is for padding
+    fits = "apple " * 60
+    fits = tokenizer.decode(tokenizer(fits)["input_ids"][:63])
+    il.text_game(model, tokenizer, fits, players=[0])
+    with pytest.raises(ValueError, match="text: it has 64 tokens; the model reads 63 at most"): il.text_game(model, tokenizer, fits + ".")
+
+
 # ---- what the numbers of a classifier are
 
 @pytest.mark.parametrize("config", [dict(problem_type="multi_label_classification"), dict(function_to_apply="sigmoid"),
@@ -225,7 +233,7 @@ def test_a_target_that_may_be_two_tokens_is_refused(text, tokenizer):
 
 
 def test_numbers_after_numbers_may_go_on():
-    assert [begins_word(t, "14") for t in ("3.", "3,", "12:", "3")] == [None] * 4 and [begins_word(t, "14") for t in ("is", "No.", "=")] == [True, True, False]
+    assert [begins_word(t, "14") for t in ("3.", "3,", "12:", "3")] == [None] * 4 and [begins_word(t, "14") for t in ("is", "No.", "$")] == [True, True, False]
 
 
 @pytest.mark.parametrize("make", [byte_level, sentence_piece])
