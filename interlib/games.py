@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['LOCKS', 'DECLARED', 'check_initialised', 'borrowed', 'place_of', 'in_precision', 'longest_text', 'Game', 'as_game',
            'Masked', 'logits_of', 'the_tensor', 'readable', 'declared_answers', 'WatchSigmoids', 'between_0_and_1',
-           'answers_of', 'class_names', 'class_target', 'question', 'check_count', 'check_choice', 'strongest_players',
-           'one_by_one', 'checked', 'warn_of_batches', 'network_game', 'model_name', 'output_name', 'baseline_name',
-           'regions_of', 'image_game', 'check_request', 'masked_answers', 'classifier_game']
+           'stays_between', 'answers_of', 'class_names', 'class_target', 'question', 'check_count', 'check_choice',
+           'strongest_players', 'one_by_one', 'checked', 'warn_of_batches', 'network_game', 'model_name', 'output_name',
+           'baseline_name', 'regions_of', 'image_game', 'check_request', 'masked_answers', 'classifier_game']
 
 # %% ../nbs/14_games.ipynb #4ba4422b
 import re
@@ -225,8 +225,10 @@ def declared_answers(
     model, # any
 )->Answers:
     "What the configuration of a classifier of transformers says about its answers; logits of classes where there is none."
+    outer = getattr(model, "_orig_mod", getattr(model, "module", model))
     parts = model.modules() if isinstance(model, torch.nn.Module) else ()
-    configs = [m.config for m in parts if hasattr(m, "config") and "Classification" in type(m).__name__]
+    classifies = lambda m: any("Classification" in kind.__name__ for kind in type(m).__mro__)
+    configs = [m.config for m in parts if hasattr(m, "config") and (m is outer or classifies(m))]
     said = [getattr(c, "problem_type", None) or getattr(c, "function_to_apply", None) for c in configs]
     return DECLARED.get(next(filter(None, said), None), LOGITS)
 
@@ -246,11 +248,21 @@ class WatchSigmoids(TorchDispatchMode):
         "Whether these numbers are what a sigmoid returned."
         return any(s.numel() == answers.numel() and torch.equal(s.flatten().to(answers), answers.flatten()) for s in self.seen)
 
-# %% ../nbs/14_games.ipynb #d1c327cf
+# %% ../nbs/14_games.ipynb #d8e061ce
 def between_0_and_1(answers): return bool(((answers >= 0) & (answers <= 1)).all())
 
+def stays_between(
+    model, # torch module
+    far, # function of nothing: answers on inputs far from the sample
+)->bool: # False also where the model does not take such inputs
+    "Whether answers are between 0 and 1 even where logits would be large."
+    try:
+        with borrowed(model): return between_0_and_1(far())
+    except (RuntimeError, IndexError, ValueError): return False
+
+# %% ../nbs/14_games.ipynb #d1c327cf
 def answers_of(
-    model, # any
+    model, # torch module
     z:Tensor, # answers on the sample `(1, classes)`
     ask, # function of nothing: answers on other inputs `(B, classes)`
     output="logit", # what is asked for
@@ -260,10 +272,11 @@ def answers_of(
     if len(z) != 1: raise ValueError(f"model: its output on one sample is {tuple(z.shape)}; it must be (1, classes)")
     declared = declared_answers(model)
     if declared is NUMBERS or not between_0_and_1(z): return declared
-    with borrowed(model) if isinstance(model, torch.nn.Module) else torch.inference_mode(), WatchSigmoids() as watch: more = ask()
+    with borrowed(model), WatchSigmoids() as watch: more = ask()
     if are_probabilities(z) and are_probabilities(more): return PROBABILITIES
     if watch.made(more): return LABEL_PROBABILITIES
-    if z.shape[1] > 1 and declared is LOGITS and output in ("log_odds", "log_prob", "prob") and far is not None and between_0_and_1(more) and between_0_and_1(far()):
+    read_as_logits = z.shape[1] > 1 and declared is LOGITS and output in ("log_odds", "log_prob", "prob")
+    if read_as_logits and far is not None and between_0_and_1(more) and stays_between(model, far):
         warnings.warn(f"model: all its answers to the sample, to masked versions and to inputs far away are between 0 and 1; they are taken for logits, and {output!r} is wrong if they are probabilities")
     return declared
 
@@ -497,7 +510,8 @@ def classifier_game(
 )->Game:
     "What image, feature and table games have in common: target, output, players."
     far = lambda: torch.cat([masked_answers(replace(masked, x=times * masked.x)) for times in (100, -100)])
-    answers = answers_of(masked.model, z, partial(masked_answers, masked), output, far)
+    network = isinstance(masked.model, torch.nn.Module)                 # other predictors say by themselves what they return
+    answers = answers_of(masked.model, z, partial(masked_answers, masked), output, far) if network else LOGITS
     labels, find, goal, value = check_request(masked.model, z, names, players, target, output, rival, choose, what, answers)
     say = lambda g: labels[g] if labels else g
     meta = dict(target=[say(g) for g in goal] if isinstance(goal, list) else say(goal), classes=goal, output=output_name(output), model=model_name(masked.model), **meta)
