@@ -226,8 +226,10 @@ def declared_answers(
     model, # any
 )->Answers:
     "What the configuration of a classifier of transformers says about its answers; logits of classes where there is none."
+    outer = getattr(model, "_orig_mod", getattr(model, "module", model))
     parts = model.modules() if isinstance(model, torch.nn.Module) else ()
-    configs = [m.config for m in parts if hasattr(m, "config") and "Classification" in type(m).__name__]
+    classifies = lambda m: any("Classification" in kind.__name__ for kind in type(m).__mro__)
+    configs = [m.config for m in parts if hasattr(m, "config") and (m is outer or classifies(m))]
     said = [getattr(c, "problem_type", None) or getattr(c, "function_to_apply", None) for c in configs]
     return DECLARED.get(next(filter(None, said), None), LOGITS)
 

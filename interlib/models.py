@@ -10,7 +10,7 @@ __all__ = ['LMS', 'OTHER_HEADS', 'ENCODERS', 'VGG', 'plain_copy', 'split_digits'
            'transplant']
 
 # %% ../nbs/11_models.ipynb #161ea545
-import json, os, warnings, zipfile
+import os, warnings, zipfile
 from collections import OrderedDict
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
@@ -26,7 +26,6 @@ from tqdm.auto import tqdm
 
 from .data import CARRIERS, cache_dir, check_files, fetch, list_files, workspace
 from .identity import fingerprint
-
 
 # %% ../nbs/11_models.ipynb #29dc984e
 def plain_copy(

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .games import (DECLARED, answers_of, borrowed, place_of, Game, Masked, logits_of, longest_text, readable, check_choice, class_names, class_target, question, network_game, model_name, output_name,
+from .games import (answers_of, borrowed, place_of, Game, Masked, logits_of, longest_text, readable, check_choice, class_names, class_target, question, network_game, model_name, output_name,
                             baseline_name)
 from .masking import check_letters, is_stop_word, players_of, region_map, text_baseline
 from .models import no_reports
@@ -330,8 +330,7 @@ def text_answers(
     if found is not LOGITS: return found
     cross = getattr(model.config, "sentence_transformers", None) or {}
     activation = cross.get("activation_fn") or getattr(model.config, "sbert_ce_default_activation_function", None) or ""
-    if z.shape[1] > 1 and str(activation).endswith("Sigmoid"): return LABELS
-    return DECLARED.get(getattr(model.config, "problem_type", None), LOGITS)
+    return LABELS if z.shape[1] > 1 and str(activation).endswith("Sigmoid") else LOGITS
 
 # %% ../nbs/14_text_games.ipynb #33717a27
 def text_game(

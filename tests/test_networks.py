@@ -61,11 +61,30 @@ def close(a, b, eps=1e-4): torch.testing.assert_close(a, b.double(), atol=eps, r
 def scripted(net): return torch.jit.script(nn.Sequential(net, nn.Sigmoid()).eval())
 
 
+def renamed():
+    "A classifier of one's own, by another name than transformers would give it."
+    net = vit("multi_label_classification")
+    net.__class__ = type("Tagger", (type(net),), {})
+    return net
+
+
+class Own(nn.Module):
+    "A network with a configuration of its own."
+    def __init__(self):
+        from types import SimpleNamespace
+        super().__init__()
+        self.net, self.config = body(), SimpleNamespace(problem_type="multi_label_classification")
+    def forward(self, x): return {"logits": self.net(x)}
+
+
 LABELS = {
     "problem_type": lambda: (vit("multi_label_classification"), lambda z: z),
     "function_to_apply": lambda: (vit(function_to_apply="sigmoid"), lambda z: z),
     "inside another module": lambda: (Then(vit("multi_label_classification"), lambda answer: answer.logits), lambda z: z),
     "DataParallel": lambda: (nn.DataParallel(vit("multi_label_classification")), lambda z: z),
+    "a subclass": lambda: (renamed(), lambda z: z),
+    "a network of one's own": lambda: (Own(), lambda z: z),
+    "compiled": lambda: (torch.compile(Own(), backend="eager"), lambda z: z),
     "one label": lambda: (vit("multi_label_classification", labels=1), lambda z: z),
     "Sigmoid": lambda: (nn.Sequential(body(), nn.Sigmoid()), torch.logit),
     "torch.sigmoid": lambda: (Then(body(), torch.sigmoid), torch.logit),
