@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .certificate import check_table
-from .coalitions import bits, n_players, orders
+from .coalitions import bits, orders
 from .interactions import Interactions
 from .transforms import and_transform
 

@@ -8,8 +8,8 @@ __all__ = ['WITHIN', 'SHEETS', 'WIDE', 'CLICKABLE', 'WHAT_IF', 'TEMPLATE', 'FILE
            'parser', 'read_config', 'compare_html', 'main']
 
 # %% ../nbs/22_cli.ipynb #e8e08045
-import argparse, base64, io, json, logging, math, os, platform, re, sys, tempfile, textwrap, time, traceback, warnings
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+import argparse, base64, io, json, logging, os, platform, sys, tempfile, textwrap, time, traceback, warnings
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .certificate import Equations, check_table, highs, lower_bound, repair, splits, strength, synthesis
+from .certificate import Equations, check_table, highs, lower_bound, repair, splits, strength
 from .coalitions import check_memory, n_players
 from .interactions import Interactions, Solution, check_players
 from .transforms import and_inverse, and_transform

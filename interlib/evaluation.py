@@ -329,12 +329,15 @@ def store_table(
     path, # file to write
     v:Tensor, # table
     game:Game, # whose it is
-)->None:
+)->bool: # whether it is kept
     "Keeps a table in the cache; warns if it cannot be kept, since it is there all the same."
     try:
         meta = json.loads(json.dumps(game.meta, default=str))
         save_tensors(path, {"v": v}, "interlib.table", players=list(map(str, game.players)), meta=meta)
-    except (OSError, TypeError, ValueError) as e: warnings.warn(f"cache: the table could not be kept ({e}); it is computed again next time")
+    except (OSError, TypeError, ValueError) as e:
+        warnings.warn(f"cache: the table could not be kept ({e}); it is computed again next time")
+        return False
+    return True
 
 # %% ../nbs/15_evaluation.ipynb #abd67df3
 def check_how(
@@ -572,8 +575,7 @@ def evaluate(
         if table is None: table = by_batches(game, game.batch if batch_size == "auto" else batch_size, progress, dtype, compile, part)
         if game.masked is not None: warn_of_rounding(game, table, dtype)
         v = table.movedim(0, -1).contiguous()
-    if path: store_table(path, v, game)
-    part.clear()
+    if not path or store_table(path, v, game): part.clear()
     return v
 
 # %% ../nbs/15_evaluation.ipynb #1800d136

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .coalitions import check_n
-from .masking import (Baseline, foreground, grid_regions, input_baseline, is_stop_word, keep_regions, label_regions, mask_regions, plural, random_players, select_players)
+from .masking import (foreground, grid_regions, input_baseline, is_stop_word, keep_regions, label_regions, mask_regions, plural, random_players, select_players)
 from .values import (Answers, LABEL_PROBABILITIES, LABELS, LOGITS, NUMBERS, PROBABILITIES, agree, are_probabilities, check_logits, for_targets, get_output)
 
 # %% ../nbs/14_games.ipynb #64b15530

@@ -17,7 +17,7 @@ from .certificate import check_table
 from .coalitions import n_players, orders
 from .interactions import Interactions
 from .plots import SERIES, _axes, _dress, _inches, _legend, _series, _unit
-from .transforms import and_transform, banzhaf, butterfly, check_values, shapley, superset_sum
+from .transforms import banzhaf, butterfly, check_values, shapley, superset_sum
 
 # %% ../nbs/08_importance.ipynb #15b1de44
 def _chance(p)->float:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .games import (answers_of, borrowed, in_precision, place_of, Game, Masked, logits_of, readable, model_name, baseline_name, regions_of, check_request, classifier_game)
-from .masking import Baseline, foreground, grid_regions, input_baseline, is_stop_word, label_regions, players_of, region_map
+from .masking import grid_regions, input_baseline, is_stop_word, label_regions, players_of, region_map
 from .values import agree
 
 # %% ../nbs/14_layers.ipynb #79277ed0

@@ -7,7 +7,7 @@ __all__ = ['WELCOME', 'TEMPLATE', 'LOCAL', 'PAGES', 'QUIET', 'CONTENT', 'HEADERS
            'FewKernels', 'Server', 'page_server']
 
 # %% ../nbs/21_serving.ipynb #fd0b4b21
-import os, secrets, webbrowser
+import secrets, webbrowser
 from pathlib import Path
 
 import nbformat

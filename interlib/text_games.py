@@ -10,7 +10,6 @@ __all__ = ['OPENING', 'CLOSING', 'JOINING', 'QUOTES', 'NO_SPACES', 'asked', 'nex
 
 # %% ../nbs/14_text_games.ipynb #a04d699b
 import inspect
-import re
 import warnings
 from contextlib import contextmanager
 
