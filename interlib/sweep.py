@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 from .coalitions import check_n
 from .confusing import average_order, offsetting, order_strength
 from .decomposition import decompose, decompose_shared
-from .evaluation import agree, cost, evaluate, load_table, still_says
+from .evaluation import cost, evaluate, load_table, still_says
 from .files import atomic_path, claimed_seal, digest, load_tensors, read_json, save_tensors, sealed, unsealed
 from .games import Game, as_game, image_game
 from .identity import Unidentified, identity
@@ -374,10 +374,10 @@ class Worker:
         try: return self.model(name)[1], None
         except Unidentified as e: return None, str(e)
 
-    def again(self, name, sample, how, v): # whether a stored table is what the model says now: on some coalitions, or at least, in the same batches, on all
+    def again(self, name, sample, how, v): # whether a stored table is what the model says now
         game = as_game(self.game(self.model(name)[0], sample, **how))
         dtype = game.masked.x.dtype if game.masked else torch.float32
-        return still_says(game, v, dtype) or 2**game.n == len(v) and agree(evaluate(game, progress=False), v, dtype)
+        return still_says(game, v, dtype)
 
     def price(self, name, sample, how): # passes, seconds, bytes on disk
         c = cost(self.game(self.model(name)[0], sample, **how))
