@@ -550,10 +550,10 @@ def tokenizer_parts(
 
 
 def frame_parts(
-    x, # DataFrame, Series or Index of pandas
+    x, # DataFrame, Series, Index or array of pandas
 )->Parts:
     "Its columns, each with its type, and its index."
-    if not hasattr(x, "index"): return Parts("index", str(x.dtype).encode(), [("", x.tolist()), ("", list(x.names))])
+    if not hasattr(x, "index"): return Parts("index", str(x.dtype).encode(), [("", x.tolist()), ("", list(getattr(x, "names", [])))])
     columns = dict(x.items()) if x.ndim == 2 else {x.name: x}
     read = [(str(c.dtype), list(getattr(c.dtype, "categories", [])), c.to_numpy()) for c in columns.values()]
     return Parts("frame", children=[("", list(columns)), ("", x.index), ("", read)])

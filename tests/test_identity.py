@@ -284,7 +284,7 @@ NETWORKS = { # two models that compute different things
     "a forward of its own": (Own, lambda: method_of(Own(), lambda self, x: 2 * self.linear(x))),
     "another forward": (lambda: method_of(Own(), lambda self, x: 3 * self.linear(x)), lambda: method_of(Own(), lambda self, x: 2 * self.linear(x))),
     "an activation": (lambda: nn.Sequential(net()[0], nn.LeakyReLU(.1)), lambda: nn.Sequential(net()[0], nn.LeakyReLU(.2))),
-    "a softmax over something else": (lambda: nn.Sequential(net()[0], nn.Softmax(1)), lambda: nn.Sequential(net()[0], nn.Softmax(0 - 1), nn.Identity())),
+    "a softmax over something else": (lambda: nn.Sequential(net()[0], nn.LogSoftmax(1)), lambda: nn.Sequential(net()[0], nn.LogSoftmax(0 - 1), nn.Identity())),
     "an adapter's scale": (lambda: Lora(Own().linear, 1.), lambda: Lora(Own().linear, 2.)),
     "an adapter": (lambda: Lora(Own().linear, 1.), lambda: Own().linear),
     "a parametrisation": (lambda: normed(0), lambda: normed(1)),
