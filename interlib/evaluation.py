@@ -29,7 +29,7 @@ from torch.utils._pytree import tree_map
 
 from .coalitions import bits, check_memory, check_n
 from .files import load_tensors, save_tensors
-from .games import Game, as_game, borrowed, one_by_one, warn_of_batches
+from .games import Game, as_game, borrowed, in_turn, one_by_one, warn_of_batches
 from .identity import Unidentified, identity
 from .masking import mask_regions
 from .text_games import next_token_logits
@@ -222,9 +222,9 @@ def agrees_on_some(
     table:Tensor, # `(2**n,)` or `(2**n, targets)`
     dtype=torch.float32, # precision of the arithmetic
 )->bool:
-    "Whether a table agrees with the game, asked one by one, on nobody, everybody, the even and the odd players."
+    "Whether a table agrees with the game, asked about one coalition at a time, on nobody, everybody, the even and the odd players."
     c = some_coalitions(game.n)
-    now = check_outputs(one_by_one(game)(bits(c, game.n)), c, game.players)
+    now = check_outputs(in_turn(game)(bits(c, game.n)), c, game.players)
     return now.shape == table[c].shape and agree(now, table[c], dtype)
 
 # %% ../nbs/15_evaluation.ipynb #9284d863
@@ -422,7 +422,8 @@ def stored_part(
         table, done = kept["table"], kept["done"]
         if (done.dtype, done.shape, table.dtype, table.shape[0]) != (torch.bool, part.done.shape, torch.float64, 2**game.n) or not table.isfinite().all(): raise ValueError("it is the table of another game")
         c = done.nonzero().squeeze(1)[torch.linspace(0, done.sum() - 1, 4).long()].unique()
-        now = check_outputs(one_by_one(game)(bits(c, game.n)), c, game.players)
+        ask = one_by_one(game) if notes["alone"] else in_turn(game)
+        now = check_outputs(ask(bits(c, game.n)), c, game.players)
         if now.shape != table[c].shape or not agree(table[c], now, dtype): raise ValueError("it is not what the game says now")
         part.table, part.done, part.alone = table.clone(), done.clone(), notes["alone"]
     except (ValueError, KeyError, IndexError) as e: warnings.warn(f"cache: what was kept in {path} is not used ({e}); all is asked again")
@@ -474,7 +475,7 @@ def by_batches(
         part.clear()
         part.alone = True
     table = fill_table(single, in_batches, size, progress, part)
-    if agrees_on_some(game, table, dtype): return table
+    if agrees_on_some(single, table, dtype): return table
     raise ValueError("game: its outputs on the same coalitions, asked one by one, differ from one time to the next; they must not depend on chance")
 
 # %% ../nbs/15_evaluation.ipynb #d4edfc02

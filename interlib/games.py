@@ -6,9 +6,9 @@
 __all__ = ['LOCKS', 'DECLARED', 'check_initialised', 'borrowed', 'place_of', 'in_precision', 'longest_text', 'Game', 'as_game',
            'Masked', 'logits_of', 'the_tensor', 'readable', 'declared_answers', 'WatchSigmoids', 'between_0_and_1',
            'stays_between', 'answers_of', 'class_labels', 'class_names', 'class_target', 'question', 'check_count',
-           'check_choice', 'strongest_players', 'one_by_one', 'checked', 'warn_of_batches', 'network_game',
-           'model_name', 'output_name', 'baseline_name', 'regions_of', 'image_game', 'check_request', 'masked_answers',
-           'classifier_game']
+           'check_choice', 'strongest_players', 'in_turn', 'one_by_one', 'with_references', 'checked',
+           'warn_of_batches', 'network_game', 'model_name', 'output_name', 'baseline_name', 'regions_of', 'image_game',
+           'check_request', 'masked_answers', 'classifier_game']
 
 # %% ../nbs/14_games.ipynb #4ba4422b
 import re
@@ -378,15 +378,31 @@ def strongest_players(
     return sorted(sorted(range(game.n), key=lambda i: (is_stop_word(str(game.players[i])), -effect[i]))[:n])
 
 # %% ../nbs/14_games.ipynb #f07b6a98
-def one_by_one(
+def in_turn(
     game:Game, # any
 )->Game: # the same, every coalition in a batch of its own
+    "The game asked about one coalition at a time, with all its references."
+    return replace(game, fn=lambda masks: torch.cat([game.fn(m) for m in masks.split(1)]))
+
+def one_by_one(
+    game:Game, # any
+)->Game: # the same, every masked sample in a batch of its own
     "The game asked one by one, for models whose answers depend on the batch."
-    if game.masked is None: return replace(game, fn=lambda masks: torch.cat([game.fn(m) for m in masks.split(1)]))
+    if game.masked is None: return in_turn(game)
     own = replace(game.masked, alone=True)
     return replace(game, fn=own.outputs, masked=own)
 
 # %% ../nbs/14_games.ipynb #6061bb0f
+def with_references(
+    game:Game, # of a network
+    k:int, # how many
+)->Game: # the same, or that of the first references where there are several
+    "The game with fewer references, to compare two ways of asking it."
+    m = game.masked
+    if m.fill.ndim <= m.x.ndim: return game
+    own = replace(m, fill=m.fill[:k])
+    return replace(game, fn=own.outputs, masked=own)
+
 def checked(
     game:Game, # of a network
     z:Tensor, # answers on the sample, asked alone `(1, classes)`
@@ -396,7 +412,8 @@ def checked(
     dtype = game.masked.x.dtype
     with torch.inference_mode(): first = game.masked.value(z)
     if not isinstance(first, Tensor) or first.is_complex(): return game         # `evaluate` will say what is wrong
-    alone, together = one_by_one(game)(ends), game(ends)
+    few = with_references(game, 2)
+    alone, together = one_by_one(few)(ends), few(ends)
     if alone.shape != together.shape or alone[1:].shape != first.shape or not (alone + together + first).isfinite().all(): return game
     rounding = 8 * torch.finfo(dtype).eps * z.abs().max()                # outputs are differences of logits
     same = lambda a, b: (a - b).abs().max() <= rounding or agree(a, b, dtype)

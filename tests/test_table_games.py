@@ -567,3 +567,12 @@ def test_random_players_differ_from_the_baseline():
     game = il.tabular_game(ask, row, base, players=2, choose="random")
     assert game.players == ["income", "shop"]
     with pytest.raises(ValueError, match="players: got 3; there are 2 eligible columns"): il.tabular_game(ask, row, base, players=3, choose="random")
+
+
+def test_references_are_not_asked_one_by_one():
+    forest, asked = RandomForestClassifier(3, random_state=0).fit(X.to_numpy(), labels("two")), []
+    def says(rows):
+        asked.append(len(rows))
+        return forest.predict_proba(np.asarray(rows))
+    v = il.evaluate(il.tabular_game(says, ROW, X.iloc[:100], target=1), progress=False)
+    assert len(v) == 16 and len(asked) <= 20, "every single reference was asked alone"
