@@ -168,7 +168,7 @@ def test_hostile_words(open_report, planted):
     e = explained(il.Interactions(planted.x.and_, planted.x.or_, solution=planted.x.solution), planted.v, HOSTILE, "]]> </blockquote> " + " ".join(HOSTILE))
     page = open_report(e)
     assert page.js("document.title") == "Why “gravity”? – interlib"
-    assert page.js("[...document.querySelectorAll('[data-player]')].map(b => b.textContent)") == HOSTILE
+    assert page.js("[...document.querySelectorAll('[data-player]')].map(b => b.textContent)") == [w.replace("\u2028", "\\u2028") for w in HOSTILE]
     page.click("[data-player='0']")
     agrees(page, e, 2**6 - 2)
     assert page.js("document.title") == "Why “gravity”? – interlib" and page.js("document.scripts.length") == 1

@@ -283,7 +283,7 @@ def test_what_can_mask_is_what_the_model_has(tiny_lm, monkeypatch):
         e.model.value = name
         offered[name] = list(e.baseline.options)
     assert offered == {"no mask": ["mean", "zero"], "mask": ["mean", "zero", "mask"], "pictures": ["zero", "channel_mean", "blur"], "to come": ["mean", "zero"]}
-    monkeypatch.setattr(interlib.widgets, "opened", lambda name: (model, masked) if isinstance(name, str) else name)
+    monkeypatch.setattr(interlib.widgets, "opened", lambda name, progress=False: (model, masked) if isinstance(name, str) else name)
     e.baseline.value = "zero"
     answered(e)
     assert list(e.baseline.options) == ["mean", "zero", "mask"] and e.baseline.value == "zero"      # known now; what was chosen stays
@@ -402,7 +402,7 @@ def test_four_thousand_words_are_refused_at_once(app, browser):
     for width in (1280, 390):
         browser("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         page.until(f"document.documentElement.scrollWidth == {width}", 10)
-        assert page.js("[...document.querySelectorAll('.il-explorer *')].filter(t => t.offsetParent && t.getBoundingClientRect().right > innerWidth + 1).length") == 0
+        page.until("![...document.querySelectorAll('.il-explorer *')].some(t => t.offsetParent && t.getBoundingClientRect().right > innerWidth + 1)", 10)
 
 
 @live
