@@ -61,13 +61,16 @@ def first_that_works(
     for form in forms(source, model, trained):
         try:
             reading = reading_of(model, method, predict, form(where))
-            found.append((form, reading, array_of(reading.ask(form(where)), len(where))))
+            said = reading.ask(form(where))
+            found.append((form, reading, array_of(said, len(where))))
+            whole = reading.kind == "function" and getattr(getattr(said, "dtype", None), "kind", "") in ("i", "u", "b")
         except Exception as e:
             problem = problem or e
             if re.search("feature.?names?", str(e)): break                # the names are wrong; positions would hide that
         else:
             if reading.kind != "function" or not source.named or len(found) == 2: break
     if not found: cannot_ask(predict, source, problem)
+    if whole: warnings.warn(f"predict: {model_name(predict)} returns {said.dtype}; these are taken as amounts, which numbers of classes are not")
     if len(found) == 2: check_forms(*(answers for _, _, answers in found))
     return found[0]
 
