@@ -93,6 +93,9 @@ LABELS = {
     "in a dict": lambda: (Then(body(), lambda z: {"probabilities": z.sigmoid(), "loss": z.sum()}), torch.logit),
     "squeezed": lambda: (Then(body(classes=1), lambda z: z.sigmoid().squeeze(1)), torch.logit),
     "scripted": lambda: (scripted(body()), torch.logit),
+    "heads": lambda: (Then(body(), lambda z: torch.cat([z[:, k:k + 1].sigmoid() for k in range(3)], 1)), torch.logit),
+    "heads without a column": lambda: (Then(body(), lambda z: torch.stack([z[:, k].sigmoid() for k in range(3)], 1)), torch.logit),
+    "some of many": lambda: (Then(body(classes=5), lambda z: z.sigmoid()[:, [4, 2, 0]]), torch.logit),
 }
 
 
@@ -425,3 +428,22 @@ def test_a_network_that_complains_in_any_way_is_a_wrong_sample(image):
         def forward(self, x, mask): return x.flatten(1)
     with pytest.raises(ValueError, match="image: the model does not take .*mask"): il.image_game(Two(), image, grid=2)
     with pytest.raises(ValueError, match="row: the model does not take .*mask"): il.tabular_game(Two(), [1., 2.], [0., 0.])
+
+
+def test_gates_are_no_answers():
+    class Gated(nn.Module):
+        def __init__(self): super().__init__(); self.gate, self.net, self.last = nn.Linear(4, 50), nn.Linear(4, 50), nn.Linear(50, 3)
+        def forward(self, x): return .01 * self.last(self.net(x) * self.gate(x).sigmoid()) + .5
+    torch.manual_seed(0)
+    net, rows = Gated(), torch.randn(2, 4)
+    for kind in (torch.bfloat16, torch.float32):
+        with pytest.warns(UserWarning, match="between 0 and 1; they are taken for logits"): game = il.tabular_game(net.to(kind), *rows, target=1)
+    close(il.evaluate(game, progress=False)[[-1, 0]], log_odds(net(rows), 1).detach())
+
+
+def test_a_row_whose_label_is_sure_has_no_logit():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())
+    net[0].weight.data.mul_(400)
+    with pytest.raises(ValueError, match="output: got 'logit', .* ask for 'prob'"): il.tabular_game(net, torch.ones(4), torch.zeros(4))
+    close(il.evaluate(il.tabular_game(net, torch.ones(4), torch.zeros(4), output="prob"), progress=False)[[0, -1]], net(torch.eye(2)[:, :1] * torch.ones(4)).flip(0)[:, 0].detach())
