@@ -307,6 +307,11 @@ def _means(label, target):
     if hasattr(label, "item"): label = label.item()                     # of numpy
     return isinstance(target, bool) == isinstance(label, bool) and not isinstance(label, str) and label == target
 
+def _reads(label):
+    "The number that the name of a class says, if any."
+    try: return float(str(label))
+    except ValueError: return None
+
 def class_target(
     target, # None, a class number, or a class name
     logits:Tensor, # `(1, classes)` of the sample
@@ -321,7 +326,7 @@ def class_target(
     if isinstance(target, str) and not named: raise ValueError(f"{name}: got {target!r}; the classes are {known}")
     if len(named) > 1: raise ValueError(f"{name}: got {target!r}, the name of {len(named)} classes; give the number of one, from {named}")
     if isinstance(target, Integral) and not isinstance(target, bool):
-        called = named or [i for i, label in enumerate(names) if str(label) == str(target)]
+        called = named or [i for i, label in enumerate(names) if _reads(label) == target]
         if called and 0 <= target < logits.shape[1] and called != [target]:
             raise ValueError(f"{name}: got {target}, which is the name of class number {called[0]} and the number of class {str(names[target])!r}; "
                              f"give the name as a string, {str(names[called[0]])!r} or {str(names[target])!r}")

@@ -63,14 +63,14 @@ def first_that_works(
             reading = reading_of(model, method, predict, form(where))
             said = reading.ask(form(where))
             found.append((form, reading, array_of(said, len(where))))
-            whole = reading.kind == "function" and getattr(getattr(said, "dtype", None), "kind", "") in ("i", "u", "b")
         except Exception as e:
             problem = problem or e
             if re.search("feature.?names?", str(e)): break                # the names are wrong; positions would hide that
         else:
             if reading.kind != "function" or not source.named or len(found) == 2: break
     if not found: cannot_ask(predict, source, problem)
-    if whole: warnings.warn(f"predict: {model_name(predict)} returns {said.dtype}; these are taken as amounts, which numbers of classes are not")
+    if reading.kind == "function" and getattr(getattr(said, "dtype", None), "kind", "") in ("i", "u", "b") and np.all((said >= -1) & (said < 10)):
+        warnings.warn(f"predict: {model_name(predict)} returns {said.dtype}, such as {found[0][2][0]:g}; it is taken for an amount, which the number of a class is not")
     if len(found) == 2: check_forms(*(answers for _, _, answers in found))
     return found[0]
 

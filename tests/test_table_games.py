@@ -593,7 +593,7 @@ def test_numbers_that_are_also_names_are_refused_where_the_names_are_strings(tar
 def test_a_function_that_returns_whole_numbers_is_told_what_they_may_be():
     X = np.random.default_rng(0).normal(size=(40, 2))
     model = LogisticRegression().fit(X, X[:, 0] > 0)
-    with pytest.warns(UserWarning, match="predict: .* returns bool; .* numbers of classes are not"): il.tabular_game(lambda rows: model.predict(rows), X[0], X[1])
+    with pytest.warns(UserWarning, match="predict: .* returns bool, such as [01]; .* which the number of a class is not"): il.tabular_game(lambda rows: model.predict(rows), X[0], X[1])
 
 
 def test_a_row_and_a_reference_of_the_same_probability_give_no_alarm():
@@ -609,3 +609,19 @@ def test_a_row_and_a_reference_of_the_same_probability_give_no_alarm():
 def test_targets_without_an_order_or_of_another_shape_are_refused(target):
     model = LogisticRegression().fit(X.iloc[:40], X.a[:40] > 2)
     with pytest.raises(TypeError, match="target: got .* it must be None"): il.tabular_game(model, ROW, BACKGROUND, target=target)
+
+
+@pytest.mark.parametrize("make", [lambda: IsolationForest(n_estimators=5, random_state=0), lambda: OneClassSVM(), lambda: LocalOutlierFactor(novelty=True), lambda: make_pipeline(StandardScaler(), OneClassSVM())],
+                         ids=["IsolationForest", "OneClassSVM", "LocalOutlierFactor", "pipeline"])
+def test_outliers_have_decision_values_and_no_classes_to_explain(make):
+    model = make().fit(X)
+    with pytest.raises(ValueError, match="only names classes"): il.tabular_game(model.predict, ROW, BACKGROUND.iloc[0])
+    v = il.evaluate(il.tabular_game(model, ROW, BACKGROUND.iloc[0]), progress=False)
+    np.testing.assert_allclose(v[[-1, 0]], model.decision_function(X.iloc[:2]))
+
+
+@pytest.mark.parametrize("names", [("1.0", "2.0"), ("1", "2"), ("02", "01")])
+def test_names_that_say_other_numbers(names):
+    model = LogisticRegression().fit(X, np.where(X.a > 2, *names))
+    with pytest.raises(ValueError, match="target: got 1, which is the name of class number 0"): il.tabular_game(model, ROW, BACKGROUND, target=1)
+    assert il.tabular_game(model, ROW, BACKGROUND, target=names[0]).meta["target"] == names[0]
