@@ -213,9 +213,10 @@ def readable(
     "Turns a network's complaint about its input into a `ValueError` that names the argument."
     try: yield
     except torch.OutOfMemoryError: raise
-    except (RuntimeError, IndexError, ValueError) as e:
+    except Exception as e:
         if re.match("[a-z]+: ", str(e)): raise                          # it names its argument already
-        raise ValueError(f"{name}: the model does not take {_what(sample)} ({str(e).splitlines()[0]}); it must be one sample as the model wants it") from e
+        reason = next(iter(str(e).splitlines()), "") or type(e).__name__
+        raise ValueError(f"{name}: the model does not take {_what(sample)} ({reason}); it must be one sample as the model wants it") from e
 
 def _what(x): return f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
 
@@ -247,7 +248,9 @@ class WatchSigmoids(TorchDispatchMode):
 
     def made(self, answers:Tensor)->bool:
         "Whether these numbers are what a sigmoid returned."
-        return any(s.numel() == answers.numel() and torch.equal(s.flatten().to(answers), answers.flatten()) for s in self.seen)
+        if any(s.numel() == answers.numel() and torch.equal(s.flatten().to(answers), answers.flatten()) for s in self.seen): return True
+        rows = [s.reshape(len(s), -1).to(answers) for s in self.seen if s.ndim in (1, 2) and len(s) == len(answers)]       # several heads, or some labels of many
+        return bool(rows) and bool((answers[..., None] == torch.cat(rows, 1)[:, None]).any(-1).all())
 
 # %% ../nbs/14_games.ipynb #d8e061ce
 def between_0_and_1(answers): return bool(((answers >= 0) & (answers <= 1)).all())
@@ -259,7 +262,7 @@ def stays_between(
     "Whether answers are between 0 and 1 even where logits would be large."
     try:
         with borrowed(model): return between_0_and_1(far())
-    except (RuntimeError, IndexError, ValueError): return False
+    except Exception: return False
 
 # %% ../nbs/14_games.ipynb #d1c327cf
 def answers_of(
@@ -304,6 +307,11 @@ def _means(label, target):
     if hasattr(label, "item"): label = label.item()                     # of numpy
     return isinstance(target, bool) == isinstance(label, bool) and not isinstance(label, str) and label == target
 
+def _reads(label):
+    "The number that the name of a class says, if any."
+    try: return float(str(label))
+    except ValueError: return None
+
 def class_target(
     target, # None, a class number, or a class name
     logits:Tensor, # `(1, classes)` of the sample
@@ -318,9 +326,10 @@ def class_target(
     if isinstance(target, str) and not named: raise ValueError(f"{name}: got {target!r}; the classes are {known}")
     if len(named) > 1: raise ValueError(f"{name}: got {target!r}, the name of {len(named)} classes; give the number of one, from {named}")
     if isinstance(target, Integral) and not isinstance(target, bool):
-        if named and 0 <= target < logits.shape[1] and named != [target]:
-            raise ValueError(f"{name}: got {target}, which is the name of class number {named[0]} and the number of class {str(names[target])!r}; "
-                             f"give the name as a string, {str(names[named[0]])!r} or {str(names[target])!r}")
+        called = named or [i for i, label in enumerate(names) if _reads(label) == target]
+        if called and 0 <= target < logits.shape[1] and called != [target]:
+            raise ValueError(f"{name}: got {target}, which is the name of class number {called[0]} and the number of class {str(names[target])!r}; "
+                             f"give the name as a string, {str(names[called[0]])!r} or {str(names[target])!r}")
         if not named: check_logits(logits, target, name)
     elif not named:
         raise TypeError(f"{name}: got a {type(target).__name__}; it must be None, a class number or a class name")
@@ -339,6 +348,8 @@ def question(
     get_output(output, rival)                                           # refuses the rival as it was given
     value = get_output(output, None if rival is None else find(rival, "rival"), answers)
     if columns == 1 and answers is LOGITS and output != "logit" and not callable(output): raise ValueError(f"output: got {output!r}; this model returns one number, whose only output is 'logit', the number itself")
+    if isinstance(target, (bytes, dict, set, frozenset)) or getattr(target, "ndim", 0) > 1:
+        raise TypeError(f"target: got {target!r}; it must be None, a class number, a class name, or a list of these in the order of the tables")
     several = hasattr(target, "__iter__") and not isinstance(target, str) and getattr(target, "ndim", 1)
     if several and not len(target := [t.item() if isinstance(t, Tensor) else t for t in target]): raise ValueError("target: got an empty list; it must name at least one class")
     goal = [find(t, "target") for t in target] if several else find(target, "target")
@@ -413,7 +424,12 @@ def checked(
     with torch.inference_mode(): first = game.masked.value(z)
     if not isinstance(first, Tensor) or first.is_complex(): return game         # `evaluate` will say what is wrong
     few = with_references(game, 2)
-    alone, together = one_by_one(few)(ends), few(ends)
+    alone = one_by_one(few)(ends)
+    try: together = few(ends)
+    except torch.OutOfMemoryError: raise
+    except Exception as e:
+        warnings.warn(f"model: it takes one sample at a time ({type(e).__name__}: {next(iter(str(e).splitlines()), '')}); every masked sample is asked alone, which takes longer")
+        return one_by_one(game)
     if alone.shape != together.shape or alone[1:].shape != first.shape or not (alone + together + first).isfinite().all(): return game
     rounding = 8 * torch.finfo(dtype).eps * z.abs().max()                # outputs are differences of logits
     same = lambda a, b: (a - b).abs().max() <= rounding or agree(a, b, dtype)
@@ -534,7 +550,11 @@ def masked_answers(
     masks = torch.stack([numbers < 0, numbers % 2 == 0, numbers % 2 == 1, numbers < n // 2]).to(masked.x.device)
     inputs = mask_regions(masked.x, masks, masked.regions, masked.fill)
     several = masked.fill.ndim > masked.x.ndim
-    return masked.logits(masked.model, inputs.flatten(0, 1) if several else inputs, **masked.given)
+    rows = inputs.flatten(0, 1) if several else inputs
+    ask = lambda rows: masked.logits(masked.model, rows, **masked.given)
+    try: return ask(rows)
+    except torch.OutOfMemoryError: raise
+    except Exception: return torch.cat([ask(one) for one in rows.split(1)])      # some take one sample at a time
 
 # %% ../nbs/14_games.ipynb #ca8d8dae
 def classifier_game(

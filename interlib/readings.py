@@ -217,11 +217,13 @@ def owner_of(
 
 def predicts(
     model, # any
-)->str: # "classes", "amounts", or "" if it does not say
-    "Returns what `predict` gives: classes and clusters, or the amounts of a regression."
-    from sklearn.base import is_classifier, is_clusterer, is_regressor
+)->str: # "classes", "sides", "amounts", or "" if it does not say
+    "Returns what `predict` gives: classes and clusters, outliers or not, or the amounts of a regression."
+    from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
     if getattr(model, "classes_", None) is not None: return "classes"
-    try: return "classes" if is_classifier(model) or is_clusterer(model) else "amounts" * is_regressor(model)
+    try:
+        if is_outlier_detector(model): return "sides"
+        return "classes" if is_classifier(model) or is_clusterer(model) else "amounts" * is_regressor(model)
     except Exception: return ""                                         # not made for scikit-learn
 
 def reading_of(
@@ -241,7 +243,7 @@ def reading_of(
     if method in (None, "decision_function") and hasattr(model, "decision_function"):
         if classes: return scores_reading(model, rows)
         return Reading(model.decision_function, "numbers")
-    if method in (None, "predict") and classes: refuse_classes(model)
+    if method in (None, "predict") and predicts(model) in ("classes", "sides"): refuse_classes(model)
     if method is not None: return Reading(predict, "numbers" if hasattr(model, "fit") else "function")
     own = next((m for name in ("predict", "score_samples") if callable(m := getattr(model, name, None))), None)
     return Reading(own or predict, "numbers" if predicts(model) == "amounts" else "function")

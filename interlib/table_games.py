@@ -24,7 +24,7 @@ from .games import (Game, Masked, answers_of, baseline_name, borrowed, classifie
 from .masking import Baseline, column_regions, given_baseline
 from .readings import array_of, as_logits, check_meaning, owner_of, Reading, reading_of
 from .rows import arrays, as_frame, frames, is_numeric, joined, retype, Source, trained_names
-from .values import LOGITS, PROBABILITIES, get_output
+from .values import LABEL_PROBABILITIES, LOGITS, PROBABILITIES, get_output
 
 # %% ../nbs/14_table_games.ipynb #0b61d2d4
 def forms(
@@ -61,13 +61,16 @@ def first_that_works(
     for form in forms(source, model, trained):
         try:
             reading = reading_of(model, method, predict, form(where))
-            found.append((form, reading, array_of(reading.ask(form(where)), len(where))))
+            said = reading.ask(form(where))
+            found.append((form, reading, array_of(said, len(where))))
         except Exception as e:
             problem = problem or e
             if re.search("feature.?names?", str(e)): break                # the names are wrong; positions would hide that
         else:
             if reading.kind != "function" or not source.named or len(found) == 2: break
     if not found: cannot_ask(predict, source, problem)
+    if reading.kind == "function" and getattr(getattr(said, "dtype", None), "kind", "") in ("i", "u", "b") and np.all((said >= -1) & (said < 10)):
+        warnings.warn(f"predict: {model_name(predict)} returns {said.dtype}, such as {found[0][2][0]:g}; it is taken for an amount, which the number of a class is not")
     if len(found) == 2: check_forms(*(answers for _, _, answers in found))
     return found[0]
 
@@ -292,10 +295,9 @@ def tabular_game(
     masked = replace(masked, regions=regions.to(masked.x.device))
     if groups is None: names = [str(n) for n in names]
     labels, eligible = (None, None) if network else (reading.labels, lambda: differs(table, regions))
-    answers = answers_of(model, z, partial(masked_answers, masked)) if reading.kind == "function" else LOGITS
-    if answers is PROBABILITIES and output is None and not network: reading = replace(reading, output="prob")
+    answers = LOGITS if reading.kind != "function" else None if network else answers_of(model, z, partial(masked_answers, masked))
+    if answers is PROBABILITIES and output is None: reading = replace(reading, output="prob")
     game = classifier_game(masked, z, names, players, target, reading.output, rival, choose, seed, about, "column",
                            max(1, 4096 // references), eligible, labels, answers)
-    probabilities = reading.kind == "probabilities" or answers is PROBABILITIES
-    infinite = probabilities and reading.output in ("log_odds", "log_prob", "margin")
-    return check_sure(game, who) if infinite else game
+    probabilities = reading.kind == "probabilities" or game.meta.get("answers") in (PROBABILITIES.name, LABEL_PROBABILITIES.name)
+    return check_sure(game, who) if probabilities and reading.output in ("log_odds", "log_prob", "margin", "logit") else game

@@ -149,6 +149,7 @@ def check_logits(
     "Raises `ValueError` if this is not `(batch, classes)`, or has no such class."
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         raise ValueError(f"model: its output is {tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__}; it must be a tensor (batch, classes)")
+    if not logits.is_floating_point(): raise ValueError(f"model: its output is {logits.dtype}; it must be real numbers, since numbers of classes are no amounts")
     if not 0 <= target < logits.shape[1]: raise ValueError(f"{name}: got {target}; the model has the classes 0 to {logits.shape[1] - 1}")
     return logits
 

@@ -234,6 +234,8 @@ def test_a_target_that_may_be_two_tokens_is_refused(text, tokenizer):
 
 def test_numbers_after_numbers_may_go_on():
     assert [begins_word(t, "14") for t in ("3.", "3,", "12:", "3")] == [None] * 4 and [begins_word(t, "14") for t in ("is", "No.", "$")] == [True, True, False]
+    assert [begins_word(t, "nd") for t in ("2", "the 22", "we")] == [False, False, True]
+    assert [begins_word(t, "or") for t in ("www.", "http://www.", "www.site.org.", "at https://a.b", "from me@a.b.", "as @me")] == [False, False, None, True, None, True]
 
 
 @pytest.mark.parametrize("make", [byte_level, sentence_piece])

@@ -93,6 +93,9 @@ LABELS = {
     "in a dict": lambda: (Then(body(), lambda z: {"probabilities": z.sigmoid(), "loss": z.sum()}), torch.logit),
     "squeezed": lambda: (Then(body(classes=1), lambda z: z.sigmoid().squeeze(1)), torch.logit),
     "scripted": lambda: (scripted(body()), torch.logit),
+    "heads": lambda: (Then(body(), lambda z: torch.cat([z[:, k:k + 1].sigmoid() for k in range(3)], 1)), torch.logit),
+    "heads without a column": lambda: (Then(body(), lambda z: torch.stack([z[:, k].sigmoid() for k in range(3)], 1)), torch.logit),
+    "some of many": lambda: (Then(body(classes=5), lambda z: z.sigmoid()[:, [4, 2, 0]]), torch.logit),
 }
 
 
@@ -388,3 +391,59 @@ def test_a_game_is_shown_in_a_few_short_lines(tiny_lm, image):
         lines = repr(game).splitlines()
         assert len(lines) <= 3 and len(repr(game)) < 500 and f"Game of {game.n} players of {game.meta['model']}" in lines[0] and str(game.players[0]) in lines[0] and repr(game.meta["target"]) in lines[1] and game.meta["output"] in lines[1]
     assert "\x1b" not in repr(Game(lambda m: m, ["\x1b[31mred", "two\nlines"])) and len(repr(games[0].masked)) < 200
+
+
+# Networks made for one sample, and answers that are no amounts
+
+class OneSample(nn.Module):
+    def __init__(self, net): super().__init__(); self.net = net
+    def forward(self, x): assert len(x) == 1, "one image"; return self.net(x)
+
+
+@pytest.mark.parametrize("made", [OneSample, lambda net: torch.export.export(net, (torch.zeros(1, 1, 8, 8),)).module(), lambda net: Then(net, lambda z: z.view(1, 3))],
+                         ids=["asserts", "exported", "reshapes"])
+@pytest.mark.parametrize("output", ["logit", "prob"])
+def test_networks_that_take_one_sample_at_a_time_are_asked_so(image, made, output):
+    net = made(body() if output == "logit" else nn.Sequential(body(), nn.Softmax(1)))
+    with pytest.warns(UserWarning, match="one sample at a time"): game = il.image_game(net, image, grid=2, target=1, output=output)
+    close(il.evaluate(game, progress=False), one_at_a_time(net, masked_images(image))[:, 1])
+
+
+def test_layers_that_see_a_batch_of_another_size_run_with_the_whole_network(image):
+    class Both(nn.Module):
+        def __init__(self): super().__init__(); self.first, self.last = nn.Conv2d(1, 4, 1), nn.Linear(4, 3)
+        def forward(self, x): z = self.first(x); assert len(z) == len(x); return self.last(z.mean((2, 3)))
+    net = Both().eval()
+    with pytest.warns(UserWarning, match="the whole network runs"): game = il.feature_game(net, image[None], "first", grid=2, target=1, output="logit", baseline="zero")
+    close(il.evaluate(game, progress=False)[[0, -1]], torch.stack([net.last.bias[1], net(image[None])[0, 1]]).detach())
+
+
+@pytest.mark.parametrize("then", [lambda z: z.argmax(1), lambda z: z.argmax(1, keepdim=True), lambda z: z > 0, lambda z: z * 1j], ids=["numbers", "columns", "yes or no", "complex"])
+def test_numbers_of_classes_are_no_answers(image, then):
+    with pytest.raises(ValueError, match="model: its output is torch"): il.image_game(Then(body(), then), image, grid=2)
+
+
+def test_a_network_that_complains_in_any_way_is_a_wrong_sample(image):
+    class Two(nn.Module):
+        def forward(self, x, mask): return x.flatten(1)
+    with pytest.raises(ValueError, match="image: the model does not take .*mask"): il.image_game(Two(), image, grid=2)
+    with pytest.raises(ValueError, match="row: the model does not take .*mask"): il.tabular_game(Two(), [1., 2.], [0., 0.])
+
+
+def test_gates_are_no_answers():
+    class Gated(nn.Module):
+        def __init__(self): super().__init__(); self.gate, self.net, self.last = nn.Linear(4, 50), nn.Linear(4, 50), nn.Linear(50, 3)
+        def forward(self, x): return .01 * self.last(self.net(x) * self.gate(x).sigmoid()) + .5
+    torch.manual_seed(0)
+    net, rows = Gated(), torch.randn(2, 4)
+    for kind in (torch.bfloat16, torch.float32):
+        with pytest.warns(UserWarning, match="between 0 and 1; they are taken for logits"): game = il.tabular_game(net.to(kind), *rows, target=1)
+    close(il.evaluate(game, progress=False)[[-1, 0]], log_odds(net(rows), 1).detach())
+
+
+def test_a_row_whose_label_is_sure_has_no_logit():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())
+    net[0].weight.data.mul_(400)
+    with pytest.raises(ValueError, match="output: got 'logit', .* ask for 'prob'"): il.tabular_game(net, torch.ones(4), torch.zeros(4))
+    close(il.evaluate(il.tabular_game(net, torch.ones(4), torch.zeros(4), output="prob"), progress=False)[[0, -1]], net(torch.eye(2)[:, :1] * torch.ones(4)).flip(0)[:, 0].detach())

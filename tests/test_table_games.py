@@ -576,3 +576,52 @@ def test_references_are_not_asked_one_by_one():
         return forest.predict_proba(np.asarray(rows))
     v = il.evaluate(il.tabular_game(says, ROW, X.iloc[:100], target=1), progress=False)
     assert len(v) == 16 and len(asked) <= 20, "every single reference was asked alone"
+
+
+@pytest.mark.parametrize("target", [1, np.int64(1), [1]])
+def test_numbers_that_are_also_names_are_refused_where_the_names_are_strings(target):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    model = LogisticRegression().fit(X, np.where(X[:, 0] > 0, "2", "1"))
+    with pytest.raises(ValueError, match="target: got 1, which is the name of class number 0 and the number of class '2'"): il.tabular_game(model, X[0], X[1], target=target)
+    v = il.evaluate(il.tabular_game(model, X[0], X[1], target="1"), progress=False)
+    np.testing.assert_allclose(v[[0, -1]], -model.decision_function(X[[1, 0]]))
+    same = LogisticRegression().fit(X, np.where(X[:, 0] > 0, "1", "0"))
+    v = il.evaluate(il.tabular_game(same, X[0], X[1], target=1), progress=False)
+    np.testing.assert_allclose(v[[0, -1]], same.decision_function(X[[1, 0]]))
+
+
+def test_a_function_that_returns_whole_numbers_is_told_what_they_may_be():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    model = LogisticRegression().fit(X, X[:, 0] > 0)
+    with pytest.warns(UserWarning, match="predict: .* returns bool, such as [01]; .* which the number of a class is not"): il.tabular_game(lambda rows: model.predict(rows), X[0], X[1])
+
+
+def test_a_row_and_a_reference_of_the_same_probability_give_no_alarm():
+    X = np.array([[0., 0.], [1., 0.], [0., 1.], [1., 1.]])
+    forest = RandomForestClassifier(7, bootstrap=False, random_state=0).fit(X, [0, 1, 1, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        v = il.evaluate(il.tabular_game(forest, X[3], X[0], target=1), progress=False)
+    np.testing.assert_allclose(v, forest.predict_proba(X)[:, 1])
+
+
+@pytest.mark.parametrize("target", [b"1", {1}, frozenset({0, 1}), {1: "yes"}, torch.tensor([[0, 1]]), np.array([[1]])], ids=["bytes", "set", "frozenset", "dict", "tensor", "array"])
+def test_targets_without_an_order_or_of_another_shape_are_refused(target):
+    model = LogisticRegression().fit(X.iloc[:40], X.a[:40] > 2)
+    with pytest.raises(TypeError, match="target: got .* it must be None"): il.tabular_game(model, ROW, BACKGROUND, target=target)
+
+
+@pytest.mark.parametrize("make", [lambda: IsolationForest(n_estimators=5, random_state=0), lambda: OneClassSVM(), lambda: LocalOutlierFactor(novelty=True), lambda: make_pipeline(StandardScaler(), OneClassSVM())],
+                         ids=["IsolationForest", "OneClassSVM", "LocalOutlierFactor", "pipeline"])
+def test_outliers_have_decision_values_and_no_classes_to_explain(make):
+    model = make().fit(X)
+    with pytest.raises(ValueError, match="only names classes"): il.tabular_game(model.predict, ROW, BACKGROUND.iloc[0])
+    v = il.evaluate(il.tabular_game(model, ROW, BACKGROUND.iloc[0]), progress=False)
+    np.testing.assert_allclose(v[[-1, 0]], model.decision_function(X.iloc[:2]))
+
+
+@pytest.mark.parametrize("names", [("1.0", "2.0"), ("1", "2"), ("02", "01")])
+def test_names_that_say_other_numbers(names):
+    model = LogisticRegression().fit(X, np.where(X.a > 2, *names))
+    with pytest.raises(ValueError, match="target: got 1, which is the name of class number 0"): il.tabular_game(model, ROW, BACKGROUND, target=1)
+    assert il.tabular_game(model, ROW, BACKGROUND, target=names[0]).meta["target"] == names[0]
