@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['GAMES', 'SAYS', 'CHUNK', 'TOP', 'PARTS', 'FILES', 'ENGINES', 'MEASURES', 'KEYS', 'COLUMNS', 'sample_digest',
            'make_text', 'make_image', 'model_of', 'check_names', 'described', 'request', 'unfinished', 'places',
-           'check_places', 'forget_errors', 'opened_folder', 'check_said', 'read_request', 'agree_on', 'write_json',
-           'kept', 'check_notes', 'read_table', 'room_on_disk', 'make_table', 'names_of', 'make_chunk', 'store_chunk',
-           'check_chunk', 'read_chunk', 'Worker', 'record', 'Local', 'Ray', 'table_path', 'error_path', 'chunks_of',
-           'files_in', 'errors_of', 'chunk_files', 'check_folders', 'says_of', 'missing_tables', 'is_stale',
-           'missing_chunks', 'note', 'check_print', 'check_models', 'ask_again', 'run_tables', 'run_chunks', 'sweep',
-           'before', 'decomposed', 'measures', 'tables_of', 'listing', 'read_record', 'store_measures', 'check_frame',
-           'stored_measures', 'Sweep', 'open_sweep']
+           'check_places', 'own', 'forget_errors', 'opened_folder', 'check_said', 'read_request', 'agree_on',
+           'write_json', 'kept', 'check_notes', 'read_table', 'room_on_disk', 'make_table', 'names_of', 'make_chunk',
+           'store_chunk', 'check_chunk', 'read_chunk', 'Worker', 'record', 'Local', 'Ray', 'table_path', 'error_path',
+           'chunks_of', 'files_in', 'errors_of', 'chunk_files', 'check_folders', 'says_of', 'missing_tables',
+           'is_stale', 'missing_chunks', 'note', 'check_print', 'check_models', 'ask_again', 'run_tables', 'run_chunks',
+           'sweep', 'before', 'decomposed', 'measures', 'tables_of', 'listing', 'read_record', 'store_measures',
+           'check_frame', 'stored_measures', 'Sweep', 'open_sweep']
 
 # %% ../nbs/21_sweep.ipynb #e38d2c04
 import errno, hashlib, html, json, os, re, shutil, time, warnings
@@ -44,8 +44,9 @@ def sample_digest(
     where:str="samples", # what to call it in an error
 )->str:
     "What tells one sample from another; raises `TypeError` for anything without a content that can be seen."
-    if isinstance(sample, np.generic) or type(sample) is np.ndarray and sample.ndim == 0: sample = sample.item()
-    if type(sample) is np.ndarray and sample.dtype.kind in "biufc":
+    numbers = type(sample) is np.ndarray and sample.ndim and sample.dtype.kind in "biufc"
+    if isinstance(sample, np.generic) or type(sample) is np.ndarray and not numbers: sample = sample.tolist()
+    if numbers:
         native = sample.astype(sample.dtype.newbyteorder("="), order="C")
         with suppress(TypeError): sample = torch.from_numpy(native)                          # torch has most of numpy's types
     if isinstance(sample, Tensor) and sample.layout == torch.strided and not sample.is_meta and not sample.is_quantized: return digest({"x": sample.resolve_conj()})[:16]
@@ -157,6 +158,16 @@ def check_places(
         if entry.name in PARTS and Path(entry.path).parent == folder and not entry.is_dir(follow_symlinks=False): raise ValueError(f"folder: {entry.path} must be a folder; move it away, and what is missing is made again")
         if entry.name in ("sweep.lock", "log.jsonl") and entry.stat(follow_symlinks=False).st_nlink > 1:
             raise ValueError(f"folder: {entry.path} is the same file as another one (a hard link); replace it by a copy")
+
+
+def own(
+    folder:Path, # of a sweep
+    path:Path, # of a file in it
+)->Path: # the same
+    "A path to write to; raises `ValueError` if somebody has put a link on the way there meanwhile."
+    for place in path.relative_to(folder).parents:
+        if place != Path() and (folder/place).is_symlink(): raise ValueError(f"folder: {folder/place} is a link now; all of a sweep must lie in its folder")
+    return path
 
 # %% ../nbs/21_sweep.ipynb #1103c94d
 def forget_errors(
@@ -558,7 +569,7 @@ def missing_chunks(
                 found, seals = kept(read_chunk, path, setting=setting, model=model) or ({}, {})
                 fits = found and not done & set(found) and all(list(xs) == needed for xs in found.values())
                 if fits and not any(is_stale(folder, setting, xs, i, seals[i], noise) for i, xs in found.items()): done |= set(found)
-                else: path.unlink()                                                      # damaged, of other models or tables: it is made again
+                else: own(folder, path).unlink()                                                      # damaged, of other models or tables: it is made again
             for start in range(0, count, CHUNK):
                 here = [i for i in range(start, min(start + CHUNK, count)) if i not in done and not error_path(folder, setting, model, i).exists() and all(table_path(folder, setting, m, i).exists() for m in needed)]
                 stored = {i: files for i in here if all(files := [kept(read_table, table_path(folder, setting, m, i), **says_of(said, setting, m, i)) for m in needed])}
@@ -633,14 +644,14 @@ def run_tables(
     "Stores each table as it comes; raises `ValueError` if a model is not the one of the tables before."
     for (setting, model, i), got, error in engine.run(jobs):
         bar.update()
-        if error: write_json(error_path(folder, setting, model, i), error | {"of": [setting, model, i]})
+        if error: write_json(own(folder, error_path(folder, setting, model, i)), error | {"of": [setting, model, i]})
         else:
             v, players, meta, print = got
             if asked["models"][model] is None:
                 asked["models"][model] = print
                 write_json(folder/"sweep.json", asked)
             check_print(folder, asked, model, print)
-            path = table_path(folder, setting, model, i)
+            path = own(folder, table_path(folder, setting, model, i))
             save_tensors(path, {"v": v}, "interlib.table", players=players, meta=meta, model=print, sample=asked["samples"][i], setting=setting)
         note(folder, stage="table", setting=setting, model=model, sample=i, failed=bool(error))
 
@@ -656,10 +667,10 @@ def run_chunks(
         here = list(seals)
         bar.update(len(here))
         found, failed = got if got else ({}, dict.fromkeys(here, error))
-        for i, e in failed.items(): write_json(error_path(folder, setting, model, i), e | {"of": [setting, model, i]})
+        for i, e in failed.items(): write_json(own(folder, error_path(folder, setting, model, i)), e | {"of": [setting, model, i]})
         if found:
             path = chunks_of(folder, setting, model)/f"{min(found):06}-{max(found):06}.safetensors"
-            store_chunk(path, {i: x if isinstance(x, list) else [x] for i, x in found.items()}, names, seals, setting=setting, model=model)
+            store_chunk(own(folder, path), {i: x if isinstance(x, list) else [x] for i, x in found.items()}, names, seals, setting=setting, model=model)
         note(folder, stage="decompose", setting=setting, model=model, samples=here, failed=sorted(failed))
 
 # %% ../nbs/21_sweep.ipynb #a982d437

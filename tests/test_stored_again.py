@@ -142,6 +142,22 @@ def test_a_pipe_in_the_place_of_a_folder(stored):
         with pytest.raises(ValueError, match="errors must be a folder"): call(stored.folder)
 
 
+@pytest.mark.parametrize("where", ["tables", "tables/default", "interactions"])
+def test_a_link_that_comes_while_it_runs_is_not_followed(where, tmp_path):
+    victim, asked = tmp_path / "victim", []
+    for name in ("default/net/000001.safetensors", "net/000001.safetensors", "default/net/000000-000001.safetensors"):
+        (victim / name).parent.mkdir(parents=True, exist_ok=True)
+        (victim / name).write_bytes(b"precious")
+    def swaps(model, row):
+        asked.append(row)
+        if len(asked) == 3:                             # after one for the cost and the first table
+            if (tmp_path / "s" / where).exists(): (tmp_path / "s" / where).rename(tmp_path / "away")
+            (tmp_path / "s" / where).symlink_to(victim)
+        return row_game(model, row)
+    with pytest.raises(ValueError, match=f"folder: .*{where} is a link"): make(tmp_path / "s", game=swaps)
+    assert sorted(p.read_bytes() for p in victim.rglob("*") if p.is_file()) == [b"precious"] * 3
+
+
 def test_escapes_in_a_record_do_not_reach_the_terminal(tmp_path):
     def fails(model, sample): raise ValueError("\x1b[31mred \ud800")
     s = make(tmp_path / "s", game=fails)
