@@ -23,11 +23,13 @@ import torch
 def place(
     path, # of a file, as a user gives it
 )->Path: # with `~` spelled out
-    "The path of a file; raises `TypeError` for anything else, `ValueError` for a folder or a path that no file can have."
+    "The path of a file; raises `TypeError` for anything else, `ValueError` for a folder, a device, or a path that no file can have."
     if not isinstance(path, (str, os.PathLike)): raise TypeError(f"path: got {path!r}; it must be the path of a file")
     try:
         found = Path(path).expanduser()
-        if stat.S_ISDIR(os.stat(found).st_mode): raise ValueError("it is a folder")
+        mode = os.stat(found).st_mode
+        if stat.S_ISDIR(mode): raise ValueError("it is a folder")
+        if not stat.S_ISREG(mode): raise ValueError("it is a device, a pipe or a socket")
     except FileNotFoundError: return found
     except (OSError, RuntimeError, ValueError) as e:
         raise ValueError(f"path: got {str(path)!r}, which cannot be a file ({e})") from None
@@ -159,7 +161,7 @@ def read_header(
 def read_tensors(
     path:Path, # of a safetensors file
 )->tuple: # header, tensors, and the seal that the file should have
-    "All of a file, in memory of its own: what happens to the file later changes nothing. Raises `ValueError` if it is damaged."
+    "All of a file, in memory of its own: what happens to the file later changes nothing. Raises `ValueError` if it cannot be read or is damaged."
     from safetensors import SafetensorError
     from safetensors.torch import load
     try:
@@ -168,6 +170,8 @@ def read_tensors(
             f.seek(0)
             data = f.read()
         return header["__metadata__"], load(data), seal_of(data, data.find(SEAL) + len(SEAL))
+    except FileNotFoundError: raise
+    except OSError as e: raise ValueError(f"path: {path} cannot be read ({e.strerror})") from None
     except (SafetensorError, LookupError, TypeError, ValueError, OverflowError) as e:
         raise ValueError(f"path: {path} is damaged or not a safetensors file ({e})") from None
 
@@ -192,7 +196,6 @@ def load_tensors(
     "Reads and checks; raises `FileNotFoundError`, or `ValueError` for a damaged file or one of another kind."
     path = place(path)
     if not path.exists(): raise FileNotFoundError(f"path: there is no file {path}")
-    if not path.is_file(): raise ValueError(f"path: {path} is no file that can be read")
     about, tensors, seal = read_tensors(path)
     found = f"{about.pop('format', 'something unnamed')} version {about.get('version', '?')}"
     if found not in (f"{kind} version 1", f"{kind} version 2"): raise ValueError(f"path: {path} holds {found}; it must be {kind} version 2")

@@ -14,7 +14,7 @@ import torch
 
 import interlib as il
 from interlib.files import sealed
-from interlib.sweep import listing, open_sweep, store_measures, sweep, table_path, unfinished
+from interlib.sweep import listing, open_sweep, store_measures, sweep, table_path, unfinished, write_json
 
 SCRIPT = """
 import sys, time, torch
@@ -330,6 +330,8 @@ def test_a_folder_that_can_only_be_read(tmp_path):
 def test_large_sweeps_open_quickly(tmp_path):
     import pandas as pd
     s = small(tmp_path / "s")
+    write_json(tmp_path / "s" / "sweep.json", dict(format="interlib.sweep", version=2) | s.said | {"samples": s.said["samples"] * 50})
+    s = open_sweep(tmp_path / "s")
     big = [pd.concat([f.assign(sample=f["sample"] + 20 * i) for i in range(50)], ignore_index=True) for f in (s.index, s.strengths)]
     store_measures(tmp_path / "s", big, listing(tmp_path / "s", s.said))
     started = time.perf_counter()
