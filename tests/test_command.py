@@ -455,6 +455,13 @@ def test_a_folder_with_a_classifier_is_explained(run, tmp_path, monkeypatch):
     assert got["target"] == config.id2label[best] and got["value"]["prompt"] == pytest.approx((p[best] / (1 - p[best])).log().item(), abs=1e-4)
 
 
+@pytest.mark.parametrize("name, says", [("empty", "no config.json"), ("nowhere", "there is nothing")])
+def test_the_page_is_not_served_for_a_folder_without_a_model(run, tmp_path, name, says):
+    (tmp_path/"empty").mkdir()
+    code, out, err = run("app", "--model", tmp_path/name, "--port", 0, "--no-browser")
+    assert code == 2 and f"model: got '{tmp_path/name}'" in err and says in err
+
+
 def test_the_commands_of_the_readme_are_understood():
     import re, shlex
     from pathlib import Path
