@@ -611,7 +611,8 @@ FILES = {"report.html": lambda e, path: path.write_text(report_html(e), encoding
 def check_out(
     out, # folder for the files
 )->Path: # the folder
-    "Raises `OSError` if the files could not be written there; makes nothing."
+    "Raises `OSError` if the files could not be written there, `ValueError` for an empty name; makes nothing."
+    if out == "": raise ValueError("out: got ''; it must be a folder for the files")
     out = Path(out).expanduser()
     try:
         there = next(p for p in [out, *out.parents] if p.exists())

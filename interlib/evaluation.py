@@ -348,6 +348,7 @@ def check_cache(
     cache, # folder, or None
 )->None:
     "Raises `ValueError` for a folder that cannot be made or written to, before any work is done for it."
+    if cache == "": raise ValueError("cache: got ''; it must be None or a folder for files")
     if not cache: return
     try:
         folder = Path(cache).expanduser()

@@ -363,7 +363,7 @@ def text_game(
     given = inputs_of(model, tokens, device)
     regions = region_map(available, len(tokens["input_ids"]))
     if tokenizer.unk_token_id is not None and (given["input_ids"][0, regions.to(device) >= 0] == tokenizer.unk_token_id).all():
-        raise ValueError(f"text: got {text!r}, of which this tokenizer knows no word")
+        warnings.warn(f"text: the tokenizer knows none of its words; to the model each of them is {tokenizer.unk_token!r}", stacklevel=2)
     other = other_words(given["input_ids"], regions.to(device), tokenizer, model)
     with borrowed(model):
         with readable("text", given["input_ids"]):

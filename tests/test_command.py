@@ -269,6 +269,14 @@ def test_a_cache_that_cannot_be_written_is_refused_before_a_model_is_loaded(run,
     assert code == 2 and "cache: cannot write to the folder" in err
 
 
+@pytest.mark.parametrize("name", ["cache", "out"])
+def test_a_folder_without_a_name_is_refused(run, name, monkeypatch):
+    "As of a variable of the shell that is not set."
+    monkeypatch.setattr(cli, "_loaded", lambda *a, **k: pytest.fail("the model was loaded"))
+    code, out, err = run("explain", TEXT, f"--{name}", "")
+    assert code == 2 and f"{name}: got ''; it must be" in err
+
+
 @pytest.mark.parametrize("args, message", [
     (["explain", "A", "red", "apple"], 'put quotes around it: interlib explain "A red apple" (see'),
     (["explain", "A", "--quiet", "red", "--players", "3", "apple"], 'interlib explain "A red apple"'),
