@@ -611,7 +611,8 @@ FILES = {"report.html": lambda e, path: path.write_text(report_html(e), encoding
 def check_out(
     out, # folder for the files
 )->Path: # the folder
-    "Raises `OSError` if the files could not be written there; makes nothing."
+    "Raises `OSError` if the files could not be written there, `ValueError` for an empty name; makes nothing."
+    if out == "": raise ValueError("out: got ''; it must be a folder for the files")
     out = Path(out).expanduser()
     try:
         there = next(p for p in [out, *out.parents] if p.exists())
@@ -772,6 +773,16 @@ def _free_port(
         except (OSError, OverflowError) as e: raise ValueError(f"port: got {port}, which cannot be used ({e}); it must be a free one below 65536, or 0 for any") from None
         return s.getsockname()[1]
 
+# %% ../nbs/22_cli.ipynb #91615f9b
+def _check_model(
+    model:str, # a name for `open_model`
+)->None:
+    "Raises `ValueError` for a folder without a model, before a page offers it."
+    from interlib.models import LMS, converted, model_place
+    if model in LMS: return
+    try: model_place(model, LMS, converted)
+    except ValueError as e: raise ValueError(str(e).replace("name: ", "model: ", 1)) from None
+
 # %% ../nbs/22_cli.ipynb #69f43c5b
 def _run_app(
     args, # what `parser` makes of the command line
@@ -780,6 +791,7 @@ def _run_app(
     from importlib.util import find_spec
     if not find_spec("voila"): raise RuntimeError("app: the page is served by voila, which is not there: pip install 'interlib[app]'")
     port = _free_port(args.port)
+    if args.model: _check_model(args.model)
     model = str(Path(args.model).resolve()) if args.model and Path(args.model).is_dir() else args.model
     from interlib.serving import page_server
     os.environ["PYTHONWARNINGS"] = "ignore"                             # for the kernels

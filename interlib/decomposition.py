@@ -356,7 +356,7 @@ def _number(name, x, low, high, what):
     "`x` as a finite float; raises `ValueError` for anything but one number from `low` to `high`."
     try: number = float("nan") if isinstance(x, (str, bool)) else float(x)
     except (TypeError, ValueError, RuntimeError): number = float("nan")
-    if not low <= number <= high or number == float("inf"): raise ValueError(f"{name}: got {x}; it must be {f'from {low} to {high}' if high < float('inf') else f'{low} or more'}, {what}")
+    if not low <= number <= high or number == float("inf"): raise ValueError(f"{name}: got {repr(x) if isinstance(x, str) else x}; it must be {f'from {low} to {high}' if high < float('inf') else f'{low} or more'}, {what}")
     return number
 
 # %% ../nbs/05_decomposition.ipynb #3b46c93f

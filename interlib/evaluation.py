@@ -12,11 +12,12 @@ __all__ = ['TOGETHER', 'HALF', 'joined', 'branching_cache', 'PrefixTree', 'prefi
 # %% ../nbs/15_evaluation.ipynb #b4187e8e
 import inspect
 import json
+import os
 import tempfile
 import threading
 import time
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -347,13 +348,15 @@ def check_how(
 def check_cache(
     cache, # folder, or None
 )->None:
-    "Raises `ValueError` for a folder that cannot be made or written to, before any work is done for it."
-    if not cache: return
+    "Raises `TypeError` for what is no path, `ValueError` for a folder that cannot be made or written to, before any work is done for it."
+    if cache is None: return
+    if cache == "": raise ValueError("cache: got ''; it must be None or a folder for files")
+    if not isinstance(cache, (str, os.PathLike)): raise TypeError(f"cache: got {cache!r}; it must be the path of a folder, or None")
     try:
         folder = Path(cache).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError as e: raise ValueError(f"cache: cannot write to the folder {str(cache)!r} ({e}); it must be a folder for files") from e
+    except (OSError, RuntimeError, ValueError) as e: raise ValueError(f"cache: cannot write to the folder {str(cache)!r} ({e}); it must be a folder for files") from e
 
 # %% ../nbs/15_evaluation.ipynb #7e295b14
 @dataclass(eq=False)
@@ -371,7 +374,8 @@ class Part:
     def clear(self):
         "Starts again with nothing; removes the file."
         self.__post_init__()
-        if self.path: Path(self.path).unlink(missing_ok=True)
+        with suppress(OSError):                             # nothing of ours, such as a folder
+            if self.path: Path(self.path).unlink()
 
 # %% ../nbs/15_evaluation.ipynb #814b101e
 @patch
@@ -395,7 +399,7 @@ def keep(
     if not self.path or self.table is None or time.monotonic() - self.kept < every: return
     table = torch.where(self.done.view(-1, *[1] * (self.table.ndim - 1)), self.table, 0.)
     try: save_tensors(self.path, {"table": table, "done": self.done}, "interlib.part", alone=self.alone)
-    except OSError as e: warnings.warn(f"cache: what is done so far cannot be kept in {self.path} ({e})")
+    except (OSError, ValueError) as e: warnings.warn(f"cache: what is done so far cannot be kept in {self.path} ({e})")
     self.kept = time.monotonic()
 
 # %% ../nbs/15_evaluation.ipynb #34d5c564

@@ -129,7 +129,7 @@ class Game:
         shown = [repr(str(p))[1:-1] for p in self.players[:12]]
         names = ", ".join(p if len(p) <= 20 else f"{p[:19]}…" for p in shown)
         more = f", ... ({self.n - 12} more)" if self.n > 12 else ""
-        model = f" of {self.meta['model']}" if "model" in self.meta else ""
+        model = f" of {repr(str(self.meta['model']))[1:-1]}" if "model" in self.meta else ""
         first = f"Game of {self.n} {'player' if self.n == 1 else 'players'}{model}: {names}{more}"
         about = [f"{k} {self.meta[k]!r}" for k in ("output", "target", "rival", "layer", "baseline") if self.meta.get(k) is not None]
         return "\n".join([first, ", ".join(about)]) if about else first

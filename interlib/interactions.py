@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .coalitions import as_table, bits, members, n_players
 from .files import load_tensors, save_tensors, through_links
-from .plots import _signed, bar_style
+from .plots import _signed, _visible, bar_style
 from .transforms import and_inverse, and_transform, check_values, mark, or_inverse
 
 # %% ../nbs/04_interactions.ipynb #962d7561
@@ -211,7 +211,7 @@ def __repr__(self:Interactions):
     "The strongest interactions as text."
     top, about = self.primitives(k=8), self.solution
     head = f"Interactions of {self.n} players" + (f", target {self.meta['target']!r}" if "target" in self.meta else "")
-    rows = [f"{digits(r.effect):>10}  {r.kind.upper():3}  {', '.join(map(str, r.players))}" for r in top.itertuples()]
+    rows = [f"{digits(r.effect):>10}  {r.kind.upper():3}  {', '.join(map(_visible, r.players))}" for r in top.itertuples()]
     tail = [f"objective {about.objective:.6g}, lower bound {about.lower_bound:.6g}, gap {about.gap:.1e} ({about.solver})"] if about else []
     return "\n".join([head + f", constant {digits(self.and_[0].item(), '-')}", *rows, *tail])
 

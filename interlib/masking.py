@@ -215,9 +215,10 @@ def one_token(
     text:str, # what should be one token
     name:str, # the argument it came in, for the message
 )->int: # its id
-    "The id of a string that is exactly one token; raises `ValueError` with the pieces otherwise."
+    "The id of a string that is exactly one token; raises `ValueError` with the pieces otherwise, or if the tokenizer does not know it."
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if len(ids) != 1: raise ValueError(f"{name}: got {text!r}, which is {len(ids)} tokens ({', '.join(repr(tokenizer.decode([i])) for i in ids)}); it must be one token")
+    if ids[0] == getattr(tokenizer, "unk_token_id", None) and text != tokenizer.unk_token: raise ValueError(f"{name}: got {text!r}, which this tokenizer does not know; it must be one of its tokens")
     return ids[0]
 
 # %% ../nbs/13_masking.ipynb #71cdcb23

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LMS', 'OTHER_HEADS', 'ENCODERS', 'VGG', 'plain_copy', 'split_digits', 'no_bars', 'read_gguf', 'converted',
-           'model_place', 'allowed', 'pretrained', 'check_place', 'held', 'check_writes', 'load_lm', 'load_error',
-           'unpacked', 'seeded', 'no_reports', 'check_count', 'encoder_parts', 'load_encoder', 'open_model',
-           'check_sizes', 'ResidualBlock', 'ResNet', 'resnet', 'small_net', 'vgg', 'alexnet', 'bert_tiny', 'low_layers',
-           'transplant']
+           'model_place', 'allowed', 'pretrained', 'read_tokenizer', 'check_place', 'held', 'check_writes', 'load_lm',
+           'load_error', 'unpacked', 'seeded', 'no_reports', 'check_count', 'encoder_parts', 'load_encoder',
+           'open_model', 'check_sizes', 'ResidualBlock', 'ResNet', 'resnet', 'small_net', 'vgg', 'alexnet', 'bert_tiny',
+           'low_layers', 'transplant']
 
 # %% ../nbs/11_models.ipynb #161ea545
 import os, warnings, zipfile
@@ -108,10 +108,13 @@ def model_place(
     make, # function of a known name and `progress` that gives its folder
     progress:bool=True, # show bars
 ): # a `Path`, or a hub name as a `str`
-    "Where `from_pretrained` finds a model; `ValueError` for a folder without a model in it."
+    "Where `from_pretrained` finds a model; `ValueError` for a folder that is not there, or without a model in it."
     if not isinstance(name, (str, os.PathLike)) or not str(name): raise TypeError(f"name: got {name!r}; {allowed(known)}")
     if name in known: return make(name, progress)
-    if not (path := Path(name).expanduser()).exists(): return str(name)
+    path = Path(name).expanduser()
+    if not path.exists():
+        if str(name).startswith((".", "~", os.sep)): raise ValueError(f"name: got {str(name)!r}, where there is nothing; {allowed(known)}")
+        return str(name)
     if not (path/"config.json").is_file(): raise ValueError(f"name: got {str(name)!r}, where there is no config.json; {allowed(known)}")
     return path
 
@@ -137,6 +140,22 @@ def pretrained(
     try: model_info(place, timeout=10)
     except Exception as e: raise OSError(f"the hub cannot be reached or has no such model: {e}") from e
     return cls.from_pretrained(place, **kwargs)
+
+# %% ../nbs/11_models.ipynb #a1d3bc7a
+def read_tokenizer(
+    place, # a `Path`, or a hub name as a `str`
+): # fast or slow, as transformers makes it
+    "The tokenizer beside a model; `OSError` if there is none: transformers would make one that knows no words."
+    from transformers import AutoTokenizer
+    lacking = "its tokenizer is not there, damaged, or without words; tokenizer.save_pretrained writes it into the folder of the model"
+    try: tokenizer = pretrained(AutoTokenizer, place)
+    except OSError: raise
+    except Exception as e:
+        if "trust_remote_code" in str(e): raise
+        raise OSError(lacking) from e
+    special = set(tokenizer.all_special_tokens)
+    if sum(token not in special for token in tokenizer.get_vocab()) < 2: raise OSError(lacking)
+    return tokenizer
 
 # %% ../nbs/11_models.ipynb #4ce35987
 def check_place(
@@ -185,12 +204,12 @@ def load_lm(
     `ValueError` for a folder without config.json or with another kind of model, or an unknown device, `TypeError` for a `name` or `dtype` of
     the wrong type; both before any long work."""
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     check_place(dtype, device)
     place = model_place(name, LMS, converted, progress)
     check_writes(name, place)
     with no_bars() if name in LMS or not progress else nullcontext():
-        try: (model, found), tokenizer = pretrained(AutoModelForCausalLM, place, dtype=dtype, output_loading_info=True), pretrained(AutoTokenizer, place)
+        try: (model, found), tokenizer = pretrained(AutoModelForCausalLM, place, dtype=dtype, output_loading_info=True), read_tokenizer(place)
         except (OSError, ValueError, SafetensorError) as e: raise RuntimeError(load_error(name, place, e)) from e
     if found["missing_keys"]: raise RuntimeError(load_error(name, place, KeyError(f"no weights for {', '.join(sorted(found['missing_keys'])[:3])}; they would be random")))
     return model.to(device).eval(), tokenizer
@@ -274,7 +293,7 @@ def encoder_parts(
     layers, # how many of the first layers to keep, None for all
 )->tuple: # model, what was found in its file, tokenizer, outputs of the head in the file or None
     "Reads a sequence classifier; `OSError` or `ValueError` if it is none."
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForSequenceClassification
     config, kind = held(place)
     own = config.num_labels if kind.endswith("ForSequenceClassification") else None
     if (classes := classes or own or 2) != own: config = pretrained(AutoConfig, place, num_labels=classes)
@@ -282,7 +301,7 @@ def encoder_parts(
         check_count("layers", layers, high=config.num_hidden_layers)
         config.num_hidden_layers = layers
     model, found = pretrained(AutoModelForSequenceClassification, place, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True)
-    return model, found, pretrained(AutoTokenizer, place), own
+    return model, found, read_tokenizer(place), own
 
 # %% ../nbs/11_models.ipynb #e3f3e352
 def load_encoder(

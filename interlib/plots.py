@@ -910,4 +910,5 @@ def plot_agreement(
     ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), box_aspect=1, anchor="W")
     ax.locator_params(nbins=5)
     ax.axline((low, low), slope=1, color=GREY, lw=.8, zorder=1)
-    return _dress(ax, title, f"average order, {names[0]}", f"average order, {names[1]}", pad=_legend(ax, keys, 1.15 * _inches(ax)[0]))
+    first, second = (_elide(str(name), 28) for name in names)
+    return _dress(ax, title, f"average order, {first}", f"average order, {second}", pad=_legend(ax, keys, 1.15 * _inches(ax)[0]))

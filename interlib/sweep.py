@@ -34,7 +34,7 @@ from .games import Game, as_game, image_game
 from .identity import Unidentified, identity
 from .text_games import text_game
 from .models import open_model
-from .plots import _shown
+from .plots import _shown, _visible
 from .interactions import Interactions, read_solution
 from .training import RECIPES, trained
 
@@ -951,7 +951,7 @@ class Sweep:
         tables, failed, done = len(tables_of(self.folder, self.said)), len(self.errors), len(self.index)
         return f"{tables:,} tables, {done:,} decompositions, {failed:,} failed" + (f": see .errors, the first says {self.errors.error[0]}: {self.errors.message[0][:100]}" if failed else "")
 
-    def __repr__(self): return "\n".join([f"Sweep {self.folder.name}", *(f"  {k}: {x}" for k, x in self.status().items() if k != "last")])
+    def __repr__(self): return "\n".join([f"Sweep {_visible(self.folder.name)}", *(f"  {k}: {_visible(x)}" for k, x in self.status().items() if k != "last")])
 
     def _repr_html_(self):
         rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(x)}</td></tr>" for k, x in self.status().items() if k != "last")

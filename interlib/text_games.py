@@ -365,6 +365,9 @@ def text_game(
     embed, device = embedding_of(model), place_of(model)[0]
     given = inputs_of(model, tokens, device)
     regions = region_map(available, len(tokens["input_ids"]))
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if unknown is not None and (given["input_ids"][0, regions.to(device) >= 0] == unknown).all():
+        warnings.warn(f"text: the tokenizer knows none of its words; to the model each of them is {tokenizer.unk_token!r}", stacklevel=2)
     other = other_words(given["input_ids"], regions.to(device), tokenizer, model)
     with borrowed(model):
         with readable("text", given["input_ids"]):

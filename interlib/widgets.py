@@ -134,7 +134,7 @@ STYLE = f"""<style>
 .il .track i {{ position: absolute; top: 0; bottom: 0; min-width: 2px; box-sizing: border-box; border: 1.5px solid var(--sign, var(--il-soft)); }}
 .il .track b {{ position: absolute; top: -.3rem; bottom: -.3rem; border-left: 1.5px dashed var(--il-ink); }}
 .il .facts {{ display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: .4rem 0; }}
-.il .facts div {{ min-width: 9rem; }} .il .facts small {{ display: block; color: var(--il-soft); }}
+.il .facts div {{ min-width: min(9rem, 100%); overflow-wrap: anywhere; }} .il .facts small {{ display: block; color: var(--il-soft); }}
 .il .facts span {{ font-size: 1.25rem; font-variant-numeric: tabular-nums; }}
 .il .words {{ font-size: 1.05rem; line-height: 2; }} .il .words span {{ padding: .1rem .3rem; border-radius: .25rem; border: 1.5px solid transparent; }}
 .il .words .none {{ color: var(--il-soft); }}

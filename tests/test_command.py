@@ -269,6 +269,14 @@ def test_a_cache_that_cannot_be_written_is_refused_before_a_model_is_loaded(run,
     assert code == 2 and "cache: cannot write to the folder" in err
 
 
+@pytest.mark.parametrize("name", ["cache", "out"])
+def test_a_folder_without_a_name_is_refused(run, name, monkeypatch):
+    "As of a variable of the shell that is not set."
+    monkeypatch.setattr(cli, "_loaded", lambda *a, **k: pytest.fail("the model was loaded"))
+    code, out, err = run("explain", TEXT, f"--{name}", "")
+    assert code == 2 and f"{name}: got ''; it must be" in err
+
+
 @pytest.mark.parametrize("args, message", [
     (["explain", "A", "red", "apple"], 'put quotes around it: interlib explain "A red apple" (see'),
     (["explain", "A", "--quiet", "red", "--players", "3", "apple"], 'interlib explain "A red apple"'),
@@ -453,6 +461,13 @@ def test_a_folder_with_a_classifier_is_explained(run, tmp_path, monkeypatch):
     with torch.no_grad(): p = model(**tokenizer("a red apple falls", return_tensors="pt")).logits[0].double().softmax(-1)
     best = p.argmax().item()
     assert got["target"] == config.id2label[best] and got["value"]["prompt"] == pytest.approx((p[best] / (1 - p[best])).log().item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("name, says", [("empty", "no config.json"), ("nowhere", "there is nothing")])
+def test_the_page_is_not_served_for_a_folder_without_a_model(run, tmp_path, name, says):
+    (tmp_path/"empty").mkdir()
+    code, out, err = run("app", "--model", tmp_path/name, "--port", 0, "--no-browser")
+    assert code == 2 and f"model: got '{tmp_path/name}'" in err and says in err
 
 
 def test_the_commands_of_the_readme_are_understood():

@@ -117,3 +117,16 @@ def test_the_check_sees_a_script_that_runs(tmp_path, request):
     (tmp_path / "page.html").write_text("<p>" + SCRIPTS[1])
     browser.open(tmp_path / "page.html")
     browser.until("window.taken === 1", 5)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "a\u202eb", "c\x07", "\ud800"])
+def test_what_python_prints_of_a_result_does_not_steer_the_terminal(name):
+    from pathlib import Path
+    from interlib.concepts import Concepts
+    from interlib.sweep import Sweep
+    x = il.decompose(torch.randn(8, dtype=torch.float64), players=[name, "b\nc", "d"])
+    concepts = Concepts(torch.rand(2, 3), [name, "b"], "layer1", "0", torch.rand(2), torch.rand(2), .1, meta={"model": name})
+    said = [repr(x), repr(concepts), repr(il.Game(lambda m: m.double().sum(1), [name, "b"], meta={"model": name})),
+            Sweep.__repr__(SimpleNamespace(folder=Path(name), status=lambda: {"models": name}))]
+    for text in said: assert name not in text and all(c.isprintable() or c == "\n" for c in text) and name.encode("unicode_escape").decode() in text
+    assert "b↵c" in said[0]

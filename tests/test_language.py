@@ -327,6 +327,33 @@ def test_a_head_whose_weights_are_missing_is_refused(tokenizer, tmp_path):
     with pytest.raises(RuntimeError, match="no weights for classifier.bias"): il.open_model(folder, progress=False)
 
 
+@pytest.mark.parametrize("kind", ["bert", "roberta", "t5", "gpt2", "llama", "mpnet"])
+def test_a_folder_without_its_tokenizer_is_refused(kind, tmp_path):
+    "Transformers makes a tokenizer that knows no words, or ends with an error about something else."
+    auto = AutoModelForCausalLM if kind in ("gpt2", "llama") else AutoModelForSequenceClassification
+    small(kind, auto, **(SEQ2SEQ | dict(d_kv=16, d_ff=32) if kind == "t5" else {})).save_pretrained(tmp_path)
+    with pytest.raises(RuntimeError, match="its tokenizer is not there, damaged, or without words"): il.open_model(tmp_path, progress=False)
+
+
+def word_level():
+    t = Tokenizer(models.WordLevel({w: i for i, w in enumerate([*SPECIAL.values(), *"a red apple falls to the ground".split()])}, unk_token="<unk>"))
+    t.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=t, **SPECIAL)
+
+
+def test_words_that_a_tokenizer_does_not_know():
+    model, tokenizer = small("bert", AutoModelForSequenceClassification), word_level()
+    with pytest.warns(UserWarning, match="the tokenizer knows none of its words; to the model each of them is '<unk>'"): il.text_game(model, tokenizer, "nicht der schlechteste Film")
+    with pytest.raises(ValueError, match="baseline: got 'Film', which this tokenizer does not know"): il.text_game(model, tokenizer, "a red Film", baseline="Film")
+    unknown = [il.evaluate(il.text_game(model, tokenizer, "a red Film", baseline=baseline), progress=False) for baseline in ("unk", "<unk>")]
+    assert torch.equal(*unknown)
+
+
+def test_a_folder_that_is_not_there_is_no_hub_name(tmp_path):
+    for name in ("./my-clasifier", str(tmp_path/"my-clasifier"), "~/my-clasifier-that-is-not-there"):
+        with pytest.raises(ValueError, match="where there is nothing"): il.open_model(name, progress=False)
+
+
 @pytest.mark.parametrize("load", ["load_lm", "load_encoder", "open_model"])
 @pytest.mark.parametrize("where", ["config", "tokenizer"])
 def test_the_code_of_a_model_never_runs(load, where, tokenizer, tmp_path, monkeypatch):
