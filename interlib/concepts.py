@@ -25,7 +25,6 @@ from .games import Game, Masked, answers_of, borrowed, check_request, class_targ
 from .layers import from_layer, layer_output, layer_reader, to_model
 from .masking import FOREGROUND, players_of, words
 from .models import fingerprint
-from .plots import _visible
 
 # %% ../nbs/18_concepts.ipynb #b902c1ad
 def as_rows(
@@ -141,7 +140,9 @@ class Concepts:
 
     def __len__(self): return len(self.dictionary)
 
-    def __repr__(self): return f"{len(self)} concepts of {_visible(self.meta.get('model', 'a network'))}, layer {self.layer!r}, with {1 - self.error**2:.0%} of the activations' squares: {', '.join(map(_visible, self.names))}"
+    def __repr__(self):
+        model, *names = (repr(str(text))[1:-1] for text in (self.meta.get("model", "a network"), *self.names))
+        return f"{len(self)} concepts of {model}, layer {self.layer!r}, with {1 - self.error**2:.0%} of the activations' squares: {', '.join(names)}"
 
     def directions(
         self,
