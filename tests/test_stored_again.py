@@ -58,6 +58,14 @@ def test_a_file_that_cannot_be_read_is_computed_again(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="path: .* cannot be read"): il.Interactions.load(next(tmp_path.iterdir()))
 
 
+def test_a_table_that_there_is_no_memory_to_write_is_returned(tmp_path, monkeypatch):
+    def full(*args, **how): raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+    monkeypatch.setattr("interlib.evaluation.save_tensors", full)
+    game = row_game(network(), ROWS[0])
+    with pytest.warns(UserWarning, match="the table could not be kept"): found = evaluate(game, progress=False, cache=tmp_path)
+    assert torch.equal(found, evaluate(game, progress=False))
+
+
 @pytest.mark.parametrize("cache, error", [(5, TypeError), (b"folder", TypeError), (True, TypeError), ("", TypeError), ("a\0b", ValueError)])
 def test_what_is_no_cache(cache, error):
     with pytest.raises(error, match="cache: "): evaluate(row_game(network(), ROWS[0]), progress=False, cache=cache)
