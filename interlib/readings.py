@@ -139,18 +139,21 @@ def classifier_reading(
     rows, # some, as the model wants them
 )->Reading:
     "How to read a classifier with probabilities. Raises `ValueError` for several labels at once, and no probabilities."
-    who, labels = type(model).__name__, one_of_many(model, rows)[1]
+    who, (said, labels) = type(model).__name__, one_of_many(model, rows)
     if getattr(innermost(model)[0], "objective", None) == "binary:hinge": refuse_classes(model)
     def ask(rows):
         p = array_of(model.predict_proba(rows), len(rows))
         return np.stack([1 - p, p], 1) if p.ndim == 1 and len(labels) != 1 else p
     p = ask(rows)
     check_probabilities(p, who, labels)
+    best = labels[int(p[0].argmax())] if labels else None
+    other = said[0] in labels and said[0] != best                        # by a threshold of its own, or an SVC's afterthoughts
+    unclear = f"{who} predicts {str(said[0])!r}, but {str(best)!r} is the most probable" if other else ""
     for margin in margins(model):
         try: z = array_of(margin(rows), len(rows))
         except Exception: continue                                      # not every model has it
-        if explains(z, p): return Reading(margin, "margin", "log_odds", labels)
-    return Reading(ask, "probabilities", "prob", labels)
+        if explains(z, p): return Reading(margin, "margin", "log_odds", labels, unclear=unclear)
+    return Reading(ask, "probabilities", "prob", labels, unclear=unclear)
 
 def scores_reading(
     model, # classifier with `decision_function`

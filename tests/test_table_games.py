@@ -625,3 +625,14 @@ def test_names_that_say_other_numbers(names):
     model = LogisticRegression().fit(X, np.where(X.a > 2, *names))
     with pytest.raises(ValueError, match="target: got 1, which is the name of class number 0"): il.tabular_game(model, ROW, BACKGROUND, target=1)
     assert il.tabular_game(model, ROW, BACKGROUND, target=names[0]).meta["target"] == names[0]
+
+
+def test_a_classifier_that_does_not_predict_the_most_probable_class_has_no_default():
+    from sklearn.model_selection import FixedThresholdClassifier
+    model = FixedThresholdClassifier(LogisticRegression(), threshold=.9).fit(X, X.a + X.b > 4)
+    p = model.predict_proba(X)[:, 1]
+    between, sure = np.flatnonzero((p > .5) & (p < .9))[0], p.argmax()
+    with pytest.raises(ValueError, match="target: got None; FixedThresholdClassifier predicts 'False', but 'True' is the most probable"): il.tabular_game(model, X.iloc[between], BACKGROUND)
+    assert il.tabular_game(model, X.iloc[sure], BACKGROUND).meta["target"] == "True"
+    v = il.evaluate(il.tabular_game(model, X.iloc[between], BACKGROUND.iloc[0], target=True), progress=False)
+    np.testing.assert_allclose(v[[-1, 0]], model.decision_function(X.iloc[[between, 1]]))
