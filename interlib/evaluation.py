@@ -330,8 +330,9 @@ def store_table(
     "Keeps a table in the cache; warns if it cannot be kept, since it is there all the same."
     try:
         meta = json.loads(json.dumps(game.meta, default=str))
+        check_memory(game.n, 6 * v.nbytes, what="writing the table")
         save_tensors(path, {"v": v}, "interlib.table", players=list(map(str, game.players)), meta=meta)
-    except (OSError, TypeError, ValueError) as e:
+    except (OSError, TypeError, ValueError, RuntimeError, MemoryError) as e:
         warnings.warn(f"cache: the table could not be kept ({e}); it is computed again next time")
         return False
     return True
