@@ -66,7 +66,7 @@ def test_a_table_that_there_is_no_memory_to_write_is_returned(tmp_path, monkeypa
     assert torch.equal(found, evaluate(game, progress=False))
 
 
-@pytest.mark.parametrize("cache, error", [(5, TypeError), (b"folder", TypeError), (True, TypeError), ("", TypeError), ("a\0b", ValueError)])
+@pytest.mark.parametrize("cache, error", [(5, TypeError), (b"folder", TypeError), (True, TypeError), ("", ValueError), ("a\0b", ValueError)])
 def test_what_is_no_cache(cache, error):
     with pytest.raises(error, match="cache: "): evaluate(row_game(network(), ROWS[0]), progress=False, cache=cache)
 
