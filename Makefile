@@ -29,10 +29,10 @@ $(READY): setup.py settings.ini constraints.txt
 	@touch $@
 
 notebooks: $(READY)  ## run all notebooks again and store their outputs
-	PATH="$(abspath $(BIN)):$$PATH" python tests/notebooks.py store
+	PATH="$(abspath $(BIN)):$$PATH" python tools/notebooks.py store
 
 readme: $(READY)  ## README.md from nbs/index.ipynb, docs/mistakes.md from the tests
-	PATH="$(abspath $(BIN)):$$PATH" python tests/notebooks.py readme
+	PATH="$(abspath $(BIN)):$$PATH" python tools/notebooks.py readme
 	PATH="$(abspath $(BIN)):$$PATH" python tests/test_bad_input.py
 
 pictures: $(READY)  ## screenshots of the widgets and the gallery, into docs

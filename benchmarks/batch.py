@@ -20,8 +20,8 @@ def seconds(run):
 
 
 def main():
-    model, tokenizer, _ = il.trained("minilm-sentiment", progress=False)
-    texts = il.movie_reviews(progress=False).test_x
+    model, tokenizer, _ = il.load_trained("minilm-sentiment", progress=False)
+    texts = il.data.movie_reviews(progress=False).test_x
     rows = []
     for n in (6, 8, 10):
         games = (il.text_game(model, tokenizer, t, players=n, target=1) for t in texts if len(t.split()) >= 16)

@@ -12,8 +12,8 @@ import torch
 from sklearn.decomposition import NMF, MiniBatchNMF
 
 import interlib as il
-from interlib.concepts import as_rows, coefficients
-from interlib.layers import layer_output
+from interlib.model.concepts import as_rows, coefficients
+from interlib.model.layers import layer_output
 
 K = 12
 
@@ -31,7 +31,7 @@ def overcomplete_nmf(solver):
 
 
 def main():
-    model, split = il.trained("resnet20-digit3", progress=False)[0], il.one_against_rest(il.digits(16), 3)
+    model, split = il.load_trained("resnet20-digit3", progress=False)[0], il.data.one_against_rest(il.data.digits(16), 3)
     a, unseen = rows(model, split.train_x[:600]), rows(model, split.test_x[:100])
     a = a[np.random.default_rng(0).permutation(len(a))[:20_000]]
     ways = {"scikit-learn, coordinate descent": lambda a: NMF(K, init="nndsvda", max_iter=300).fit(a).components_,

@@ -14,8 +14,9 @@ import pandas as pd
 import torch
 
 import interlib as il
-from interlib.data import cache_dir
-from interlib.first_order import admm, scaled
+from interlib.nets.data import cache_dir
+from interlib.solve.decomposition import with_unit_size
+from interlib.solve.first_order import admm
 
 PROMPT = "The doctor told the patient to take the medicine twice a day before going to bed and call"
 EPOCHS = (10, 6, 3)
@@ -24,8 +25,8 @@ LIMIT = {("ipm", 1): 13, ("ipm", 2): 12, ("ipm", 3): 11, ("highs", 1): 11, ("hig
 
 def digit_tables(folder):
     "The tables of the three networks for the largest n; fewer players are the others masked, which is the start of the table."
-    model, _, training = il.trained("resnet20-digit3", progress=False)
-    split = il.one_against_rest(il.digits(), 3)
+    model, _, training = il.load_trained("resnet20-digit3", progress=False)
+    split = il.data.one_against_rest(il.data.digits(), 3)
     for image in split.test_x[split.test_y == 1]:
         try: game = il.image_game(model, image, grid=5, players=18, target=1, output="logit", seed=0)
         except ValueError: continue
@@ -38,7 +39,7 @@ def digit_tables(folder):
 def row(task, n, m, noise, solver, folder):
     import resource
     v = [torch.load(folder / f"{task}-{i}.pt", weights_only=True)[:2**n] for i in range(m)]
-    how = scaled(partial(admm, max_iter=600)) if solver == "admm" and noise and m * 2**n > 2**16 else solver
+    how = with_unit_size(partial(admm, max_iter=600)) if solver == "admm" and noise and m * 2**n > 2**16 else solver
     s = il.decompose(v[0], noise, how).solution if m == 1 else il.decompose_shared(v, noise=noise, share=None, solver=how)[0].solution
     print(f"{task},{n},{m},{noise},{solver},{s.seconds:.2f},{s.iterations},{s.objective:.4f},{s.gap:.1e},{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f}")
 

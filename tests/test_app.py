@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 pytest.importorskip("voila", reason="no voila in this environment")
-from interlib.serving import PAGES
+from interlib.app.serving import PAGES
 
 # The server as it is, with a notebook that is there at once and kernels that are forgotten sooner.
 SERVER = """
 import sys, tempfile, nbformat
-from interlib import serving
+from interlib.app import serving
 path = serving.app_notebook
 def light(folder, model):
     nb = nbformat.read(found := path(folder, model), 4)
@@ -209,7 +209,7 @@ def test_the_end_of_the_server_ends_its_kernels(server, open_page):
 # The command
 
 
-def start(port, folder): return subprocess.Popen([sys.executable, "-c", f"import sys; from interlib.cli import main; sys.exit(main(['app', '--no-browser', '--port', '{port}']))"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
+def start(port, folder): return subprocess.Popen([sys.executable, "-c", f"import sys; from interlib.app.cli import main; sys.exit(main(['app', '--no-browser', '--port', '{port}']))"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
 
 
 @pytest.mark.parametrize("how, again", [("SIGINT", True), ("SIGTERM", False)])
@@ -238,7 +238,7 @@ def test_a_taken_port_is_refused(tmp_path):
 
 
 def test_the_browser_is_given_a_file_not_the_token(tmp_path):
-    from interlib.serving import page_server
+    from interlib.app.serving import page_server
     opened, server = [], page_server(tmp_path, port=0)
     import webbrowser
     before, webbrowser.open = webbrowser.open, opened.append

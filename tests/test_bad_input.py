@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn, tensor
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 from conftest import make_lm
 from notebooks import ROOT
 
@@ -298,17 +298,17 @@ def made():
     (folder/"notes.txt").write_text("no tensors")
     il.Baseline(torch.zeros(3, 1, 1), "vgg", {}).save(folder/"baseline.safetensors")
     names = {name: getattr(il, name) for name in dir(il) if not name.startswith("_")}
-    concepts = il.find_concepts(net, pictures, "1", k=2, progress=False)
+    concepts = il.concepts.find_concepts(net, pictures, "1", k=2, progress=False)
     return models, names | dict(concepts=concepts,
         torch=torch, tensor=tensor, nan=float("nan"), Saliency=Saliency, v=v, x=x, y=y, z=z, lm=models.counted(lm), tokenizer=tokenizer, slow_tokenizer=type("SlowTokenizer", (), {"is_fast": False})(),
         text="A red apple falls to the ground", net=net, flat=models.counted(nn.Flatten(0)), mlp=models.counted(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()), pictures=pictures, image=pictures[0], row=[1., 2., 3., 4.],
         worth=worth, game=il.Game(worth, ["a", "b", "c"]), picture_game=il.image_game(net, pictures[0], players=[0, 5]), folder=folder,
-        split=il.DataSplit(torch.rand(6, 3, 8, 8), tensor([0, 1, 2, 0, 1, 2]), torch.rand(3, 3, 8, 8), tensor([0, 1, 2]), ("cat", "dog", "cow"), "small"))
+        split=il.data.DataSplit(torch.rand(6, 3, 8, 8), tensor([0, 1, 2, 0, 1, 2]), torch.rand(3, 3, 8, 8), tensor([0, 1, 2]), ("cat", "dog", "cow"), "small"))
 
 
 def command(call, folder):
     "Exit code and error of a command line, run in a folder."
-    from interlib.cli import main
+    from interlib.app.cli import main
     here, said = Path.cwd(), io.StringIO()
     os.chdir(folder)
     try:

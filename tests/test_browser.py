@@ -8,8 +8,8 @@ import torch
 
 import interlib as il
 from browser import CHROMIUM
-from interlib.cli import CLICKABLE, Explanation, _what_if, effects, explain, report_html
-from interlib.synthetic import noisy
+from interlib.app.cli import CLICKABLE, Explanation, _what_if, effects, explain, report_html
+from interlib.core.synthetic import noisy
 from test_cli import TEXT, make_lm
 
 pytest.importorskip("websocket", reason="no websocket-client in this environment")

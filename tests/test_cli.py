@@ -9,8 +9,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel, PreTrainedTokenizerFast
 
 import interlib as il
-from interlib import cli, evaluation, models as il_models
-from interlib.cli import FILES, Explanation, as_dict, effects, explain, main, print_explanation, report_html, write_report
+from interlib.app import cli
+from interlib.model import evaluation
+from interlib.nets import networks as il_models
+from interlib.app.cli import FILES, Explanation, as_dict, effects, explain, main, print_explanation, report_html, write_report
 
 TEXT = "a red apple <script>alert(1)</script> falls & falls"
 WORDS = ["a", "red", "apple", "script₁", "alert", "1", "script₂", "falls₁", "falls₂"]
@@ -268,7 +270,7 @@ def test_python_messages_are_as_before(run):
 
 def test_closed_pipe():
     "`interlib explain ... | head -1` ends quietly."
-    code = "import sys\nfrom interlib import cli\ncli._run_explain = lambda args: print('x\\n' * 200000, flush=True) or 0\nsys.exit(cli.main(['explain', 'text']))"
+    code = "import sys\nfrom interlib.app import cli\ncli._run_explain = lambda args: print('x\\n' * 200000, flush=True) or 0\nsys.exit(cli.main(['explain', 'text']))"
     p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     p.stdout.readline(); p.stdout.close()
     assert p.stderr.read() == b"" and p.wait(60) == 1

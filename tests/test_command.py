@@ -14,10 +14,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import interlib as il
-from interlib import cli, evaluation
-from interlib.cli import main
-from interlib.evaluation import Part, evaluate, stored_part
-from interlib.files import load_tensors, save_tensors
+from interlib.app import cli
+from interlib.model import evaluation
+from interlib.app.cli import main
+from interlib.model.evaluation import Part, evaluate, stored_part
+from interlib.core.files import load_tensors, save_tensors
 
 TEXT = "a red apple falls to the ground because of the pull of"
 TEMPLATE = "{% for m in messages %}<s> {{ m['content'] }} </s>{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
@@ -238,7 +239,7 @@ def test_without_cache_ctrl_c_says_what_would_have_kept_it(run, lm, monkeypatch)
 
 
 def test_ctrl_c_while_decomposing(run, lm, monkeypatch):
-    from interlib import decomposition
+    from interlib.solve import decomposition
     real, calls = decomposition.decompose, []
     def stop(v, *args, **kwargs):
         if len(v) > 2: raise KeyboardInterrupt
@@ -250,7 +251,7 @@ def test_ctrl_c_while_decomposing(run, lm, monkeypatch):
 
 
 def test_a_real_process_that_is_interrupted(lm, tmp_path):
-    code = "import sys, time\nfrom interlib import evaluation\nadd = evaluation.Part.add\ndef slow(*a):\n    add(*a); print('batch', flush=True); time.sleep(.5)\nevaluation.Part.add = slow\nfrom interlib.cli import main\nsys.exit(main(sys.argv[1:]))"
+    code = "import sys, time\nfrom interlib.model import evaluation\nadd = evaluation.Part.add\ndef slow(*a):\n    add(*a); print('batch', flush=True); time.sleep(.5)\nevaluation.Part.add = slow\nfrom interlib.app.cli import main\nsys.exit(main(sys.argv[1:]))"
     p = subprocess.Popen([sys.executable, "-c", code, "explain", TEXT, "--model", lm, "--players", "6", "--batch-size", "8", "--cache", "tables", "--quiet"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     for line in iter(p.stderr.readline, ""):          # the command's own output goes to standard error while it works
         if "batch" in line: break

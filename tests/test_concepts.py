@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import interlib as il
-from interlib.concepts import as_rows
-from interlib.layers import layer_output
-from interlib.models import seeded
+from interlib.model.concepts import as_rows
+from interlib.model.layers import layer_output
+from interlib.nets.networks import fixed_seed
 
 PARTS = torch.zeros(4, 5, 5)                                            # plus, box, cross, stripes
 PARTS[0, 2], PARTS[0, :, 2], PARTS[3, ::2] = 1, 1, 1
@@ -40,10 +40,10 @@ def planted():
     "Class `a + 2 o`: a, whether the plus AND the box are there; o, whether the cross OR the stripes are."
     x, has = pictures(3000, 0)
     y = (has[:, 0] & has[:, 1]).long() + 2 * (has[:, 2] | has[:, 3]).long()
-    with seeded(0): net = Net()
-    training = il.train(net, il.DataSplit(x[:2500], y[:2500], x[2500:], y[2500:], ("none", "and", "or", "both"), "planted"), epochs=12, lr=.05, progress=False)
+    with fixed_seed(0): net = Net()
+    training = il.training.train(net, il.data.DataSplit(x[:2500], y[:2500], x[2500:], y[2500:], ("none", "and", "or", "both"), "planted"), epochs=12, lr=.05, progress=False)
     assert training.accuracy[-1].min() > .99
-    return net, x, has, il.find_concepts(net, x[:600], "see", k=5, progress=False)
+    return net, x, has, il.concepts.find_concepts(net, x[:600], "see", k=5, progress=False)
 
 
 def own_part(net, concepts, x, has):
@@ -91,21 +91,21 @@ def test_concept_game_leaves_the_network_as_it_was(planted):
 
 def test_cached_tables_tell_concepts_apart(planted, tmp_path):
     net, x, _, concepts = planted
-    other = il.find_concepts(net, x[600:900], "see", k=5, seed=1, progress=False)
+    other = il.concepts.find_concepts(net, x[600:900], "see", k=5, seed=1, progress=False)
     for c in (concepts, other): il.evaluate(il.concept_game(net, x[:1], c, players=[0, 1]), progress=False, cache=tmp_path)
     assert len(list(tmp_path.glob("*"))) == 2
 
 
 def test_features_without_a_map_and_saved_concepts(planted, tmp_path):
     net, x, has, _ = planted
-    concepts = il.find_concepts(net, x[:300], "decide.1", k=3, progress=False)          # units after a ReLU: one position
+    concepts = il.concepts.find_concepts(net, x[:300], "decide.1", k=3, progress=False)          # units after a ReLU: one position
     concepts.save(tmp_path / "c.safetensors")
-    game = il.concept_game(net, x[:1], il.Concepts.load(tmp_path / "c.safetensors"), players=[0, 1, 2], target=0)
-    assert il.concept_maps(game).shape == (3, 1)
-    assert il.reconstruction_error(net, x[300:400], concepts) < 1
+    game = il.concept_game(net, x[:1], il.concepts.Concepts.load(tmp_path / "c.safetensors"), players=[0, 1, 2], target=0)
+    assert il.concepts.concept_maps(game).shape == (3, 1)
+    assert il.concepts.reconstruction_error(net, x[300:400], concepts) < 1
     with pytest.raises(ValueError, match="path: .* damaged"):
         (tmp_path / "c.safetensors").write_bytes((tmp_path / "c.safetensors").read_bytes()[:-9])
-        il.Concepts.load(tmp_path / "c.safetensors")
+        il.concepts.Concepts.load(tmp_path / "c.safetensors")
 
 
 def test_attributions_of_concepts(planted):
@@ -113,27 +113,27 @@ def test_attributions_of_concepts(planted):
     net, x, has, concepts = planted
     i = has.all(1).nonzero()[0].item()
     game = il.concept_game(net, x[i:i + 1], concepts, target=3, output="logit")
-    a = il.attribute(game, captum.IntegratedGradients)
+    a = il.explainers.attribute(game, captum.IntegratedGradients)
     v = il.evaluate(game, progress=False)
     assert a.sum().item() == pytest.approx((v[-1] - v[0]).item(), abs=.05 * abs(v[-1] - v[0]).item() + .05)
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda net, x, c: il.find_concepts(net, x[0, 0, 0], "see"), "data: got shape (16,)"),
-    (lambda net, x, c: il.find_concepts(net, "a text", "see"), "data: got a str"),
-    (lambda net, x, c: il.find_concepts(net, x[:2], "nowhere"), "layer: got 'nowhere'"),
-    (lambda net, x, c: il.find_concepts(net, x[:2], "see", k=2.5), "k: got 2.5"),
-    (lambda net, x, c: il.find_concepts(net, x[:2], "see", rows=0), "rows: got 0"),
-    (lambda net, x, c: il.find_concepts(net, x[:2], "see", side=-3), "side: got -3"),
-    (lambda net, x, c: il.find_concepts(net, x[:2], "see", seed=None), "seed: got None"),
+    (lambda net, x, c: il.concepts.find_concepts(net, x[0, 0, 0], "see"), "data: got shape (16,)"),
+    (lambda net, x, c: il.concepts.find_concepts(net, "a text", "see"), "data: got a str"),
+    (lambda net, x, c: il.concepts.find_concepts(net, x[:2], "nowhere"), "layer: got 'nowhere'"),
+    (lambda net, x, c: il.concepts.find_concepts(net, x[:2], "see", k=2.5), "k: got 2.5"),
+    (lambda net, x, c: il.concepts.find_concepts(net, x[:2], "see", rows=0), "rows: got 0"),
+    (lambda net, x, c: il.concepts.find_concepts(net, x[:2], "see", side=-3), "side: got -3"),
+    (lambda net, x, c: il.concepts.find_concepts(net, x[:2], "see", seed=None), "seed: got None"),
     (lambda net, x, c: il.concept_game(net, x[:1] * torch.nan, c), "inputs: layer 'see' returns NaN"),
-    (lambda net, x, c: il.find_concepts(net, x[:2] * torch.nan, "see", progress=False), "layer: 'see' returns NaN or infinity"),
+    (lambda net, x, c: il.concepts.find_concepts(net, x[:2] * torch.nan, "see", progress=False), "layer: 'see' returns NaN or infinity"),
     (lambda net, x, c: il.concept_game(net, x[:1], None), "concepts: got a NoneType"),
     (lambda net, x, c: il.concept_game(net, x[:1], c, residual="no"), "residual: got 'no'"),
     (lambda net, x, c: il.concept_game(net, x[:1], c, target=9), "target: got 9"),
     (lambda net, x, c: il.concept_game(net, x[0, 0], c), "inputs: "),
     (lambda net, x, c: il.concept_game(Net().eval(), x[:1], c), "concepts: they were found in another network"),
-    (lambda net, x, c: il.reconstruction_error(net, [], c), "data: got a list"),
+    (lambda net, x, c: il.concepts.reconstruction_error(net, [], c), "data: got a list"),
 ])
 def test_wrong_calls(planted, call, message):
     net, x, _, concepts = planted
@@ -155,25 +155,25 @@ def reading():
     tokenizers, transformers = pytest.importorskip("tokenizers"), pytest.importorskip("transformers")
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel({w: i for i, w in enumerate(["[PAD]", "a", "dull", "good", "film", "!"])}, unk_token="!"))
     words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    with seeded(0): net = Tokens().eval()
+    with fixed_seed(0): net = Tokens().eval()
     return net, transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", model_input_names=["input_ids", "attention_mask"])
 
 
 def test_error_is_that_of_the_layer_where_features_have_signs(reading):
     net, tokenizer = reading
     texts = ["a dull film", "good", "a good good film !"]
-    concepts = il.find_concepts(net, texts, "mix", k=2, tokenizer=tokenizer, progress=False)
+    concepts = il.concepts.find_concepts(net, texts, "mix", k=2, tokenizer=tokenizer, progress=False)
     assert concepts.meta["signs"] and concepts.error > .1
-    assert concepts.error == pytest.approx(il.reconstruction_error(net, texts, concepts, tokenizer))
+    assert concepts.error == pytest.approx(il.concepts.reconstruction_error(net, texts, concepts, tokenizer))
 
 
 def test_texts_that_cannot_be_used(reading):
     net, tokenizer = reading
     texts = ["a dull film", "good"]
-    with pytest.raises(ValueError, match="^layer: 'pool' has 1 positions for 3 tokens"): il.find_concepts(net, texts, "pool", k=1, tokenizer=tokenizer, progress=False)
-    with pytest.raises(TypeError, match="^data: got a ndarray"): il.find_concepts(net, np.array(texts), "mix", k=1, tokenizer=tokenizer)
-    concepts = il.find_concepts(net, texts, "mix", k=2, tokenizer=tokenizer, progress=False)
-    with pytest.raises(ValueError, match="^data: got texts without a word"): il.match_concepts((net, net), (concepts, concepts), ["!"], (tokenizer, tokenizer))
+    with pytest.raises(ValueError, match="^layer: 'pool' has 1 positions for 3 tokens"): il.concepts.find_concepts(net, texts, "pool", k=1, tokenizer=tokenizer, progress=False)
+    with pytest.raises(TypeError, match="^data: got a ndarray"): il.concepts.find_concepts(net, np.array(texts), "mix", k=1, tokenizer=tokenizer)
+    concepts = il.concepts.find_concepts(net, texts, "mix", k=2, tokenizer=tokenizer, progress=False)
+    with pytest.raises(ValueError, match="^data: got texts without a word"): il.concepts.match_concepts((net, net), (concepts, concepts), ["!"], (tokenizer, tokenizer))
 
 
 class Sequence(nn.Module):
@@ -188,11 +188,11 @@ class Sequence(nn.Module):
 def test_within_asks_for_positions_that_correspond(planted):
     _, x, _, _ = planted
     net = Sequence().eval()
-    late, map_, vector = (il.find_concepts(net, x[:20], layer, k=1, progress=False) for layer in ("mix", "see", "decide"))
+    late, map_, vector = (il.concepts.find_concepts(net, x[:20], layer, k=1, progress=False) for layer in ("mix", "see", "decide"))
     for layer, later in (("see", late), ("mix", map_)):
-        with pytest.raises(ValueError, match="^within: "): il.find_concepts(net, x[:20], layer, k=1, within=(later, "c0"), progress=False)
-    assert il.find_concepts(net, x[:20], "see", k=1, within=(vector, "c0"), progress=False).meta["rows"] % 4 == 0
-    with pytest.raises(TypeError, match="^within: got a Concepts"): il.find_concepts(net, x[:20], "see", within=late)
+        with pytest.raises(ValueError, match="^within: "): il.concepts.find_concepts(net, x[:20], layer, k=1, within=(later, "c0"), progress=False)
+    assert il.concepts.find_concepts(net, x[:20], "see", k=1, within=(vector, "c0"), progress=False).meta["rows"] % 4 == 0
+    with pytest.raises(TypeError, match="^within: got a Concepts"): il.concepts.find_concepts(net, x[:20], "see", within=late)
 
 
 @pytest.mark.parametrize("size", [0., 1e-200])
@@ -200,22 +200,22 @@ def test_features_of_nothing_but_zeros(size):
     class Zero(nn.Module):
         def forward(self, x): return size * x
     net = nn.Sequential(nn.Linear(3, 3), Zero(), nn.Linear(3, 2)).double().eval()
-    with pytest.raises(ValueError, match="^layer: '1' returns nothing but zeros"): il.find_concepts(net, torch.ones(9, 3), "1", k=2, progress=False)
+    with pytest.raises(ValueError, match="^layer: '1' returns nothing but zeros"): il.concepts.find_concepts(net, torch.ones(9, 3), "1", k=2, progress=False)
 
 
 def test_images_go_to_the_model_batch_by_batch(planted, monkeypatch):
     net, x, _, _ = planted
-    import interlib.concepts as module
+    import interlib.model.concepts as module
     log, batches, look = [], module.batches, module.layer_output
     def told(*args):
         for b in batches(*args): log.append("read"); yield b
     monkeypatch.setattr(module, "batches", told)
     monkeypatch.setattr(module, "layer_output", lambda *args: (log.append("seen"), look(*args))[1])
-    il.find_concepts(net, x[:80], "see", k=2, progress=False)
+    il.concepts.find_concepts(net, x[:80], "see", k=2, progress=False)
     assert log == ["read", "seen"] * 3
 
 
 def test_seeds_of_numpy_can_be_stored(planted, tmp_path):
     net, x, _, _ = planted
-    il.find_concepts(net, x[:40], "see", k=np.int64(2), seed=np.int64(3), progress=False).save(tmp_path / "c.safetensors")
-    assert il.Concepts.load(tmp_path / "c.safetensors").meta["seed"] == 3
+    il.concepts.find_concepts(net, x[:40], "see", k=np.int64(2), seed=np.int64(3), progress=False).save(tmp_path / "c.safetensors")
+    assert il.concepts.Concepts.load(tmp_path / "c.safetensors").meta["seed"] == 3

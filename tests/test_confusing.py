@@ -1,4 +1,4 @@
-"""Confusing samples: the definitions of paper 003 in plain Python, other names, units and orders, and bad input."""
+"""Confusing samples: the definitions of Zhang et al. (2025) in plain Python, other names, units and orders, and bad input."""
 import math
 from itertools import combinations
 
@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interlib as il
-from interlib.coalitions import permute
-from interlib.synthetic import and_or_game
+from interlib.core.coalitions import permute
+from interlib.core.synthetic import and_or_game
 from test_transferability import model as sample
 
 KINDS = ("and", "or", "and+or")
@@ -112,23 +112,23 @@ def test_gradients_and_dtypes():
 @settings(max_examples=60, deadline=None)
 @given(numbers, st.floats(.01, .99))
 def test_confusing_by_counting(scores, quantile):
-    f = il.confusing(scores, quantile)
+    f = il.confusing_samples(scores, quantile)
     assert f["sample"].tolist() == list(range(len(scores))) and f.average_order.tolist() == scores
     chosen, rest = f.average_order[f.confusing], f.average_order[~f.confusing]
     assert len(chosen) >= 1 and len(chosen) >= (1 - quantile) * len(scores) - 1e-6
     assert rest.empty or rest.max() < chosen.min()
     assert (chosen > chosen.min() + 1e-6).sum() < (1 - quantile) * len(scores) + 1e-6              # no more than needed, but for ties
-    assert il.confusing([math.nan, *scores], quantile).confusing.tolist() == [False, *f.confusing]
-    assert il.confusing(scores[::-1], quantile).confusing.tolist() == f.confusing.tolist()[::-1]
+    assert il.confusing_samples([math.nan, *scores], quantile).confusing.tolist() == [False, *f.confusing]
+    assert il.confusing_samples(scores[::-1], quantile).confusing.tolist() == f.confusing.tolist()[::-1]
 
 
 def test_confusing_takes_samples_or_their_orders():
     xs = [sample(i, 4) for i in range(10)]
-    f = il.confusing(xs, .7)
+    f = il.confusing_samples(xs, .7)
     assert f.confusing.sum() == 3
     for same in (il.average_order(xs), il.average_order(xs).numpy(), f.average_order, pd.Series(f.average_order.values, index=range(10, 20))):
-        pd.testing.assert_frame_equal(il.confusing(same, .7), f)
-    assert il.confusing([1.]).confusing.tolist() == [True]
+        pd.testing.assert_frame_equal(il.confusing_samples(same, .7), f)
+    assert il.confusing_samples([1.]).confusing.tolist() == [True]
 
 
 def power(train, test, kind, order):
@@ -175,39 +175,39 @@ def test_opposite_signs_do_not_generalize():
 def test_agreement(a, seed, quantile, random):
     from scipy.stats import hypergeom, pearsonr, spearmanr
     b = np.random.default_rng(seed).integers(1, 6, len(a)) + .25
-    f = il.agreement(a, b, quantile, permutations=50).set_index("measure")
+    f = il.confusion.agreement(a, b, quantile, permutations=50).set_index("measure")
     assert f.index.tolist() == ["pearson", "spearman", "overlap"] and f.samples.eq(len(a)).all()
     if min(np.ptp(a), np.ptp(b)) > 1e-3:
         assert f.value.iloc[:2].tolist() == pytest.approx([pearsonr(a, b)[0], spearmanr(a, b)[0]], abs=1e-6)
         assert f.p.iloc[:2].between(1 / 51, 1).all()
-    A, B = (set(np.flatnonzero(il.confusing(x, quantile).confusing)) for x in (a, b))
+    A, B = (set(np.flatnonzero(il.confusing_samples(x, quantile).confusing)) for x in (a, b))
     assert f.value["overlap"] == pytest.approx(len(A & B) / max(len(A), len(B)))
     X = hypergeom(len(a), len(A), len(B))
     assert f.chance["overlap"] == pytest.approx(len(A) * len(B) / len(a) / max(len(A), len(B)))
     assert f.p["overlap"] == pytest.approx(sum(X.pmf(k) for k in range(len(A & B), len(a) + 1)))
-    g = il.agreement(b, a, quantile, permutations=50).set_index("measure")
+    g = il.confusion.agreement(b, a, quantile, permutations=50).set_index("measure")
     np.testing.assert_allclose(g[["value", "chance"]], f[["value", "chance"]], atol=1e-9)
     order = list(range(len(a)))
     random.shuffle(order)
-    h = il.agreement([a[i] for i in order], [b[i] for i in order], quantile, permutations=5).set_index("measure")
+    h = il.confusion.agreement([a[i] for i in order], [b[i] for i in order], quantile, permutations=5).set_index("measure")
     np.testing.assert_allclose(h[["value", "chance"]], f[["value", "chance"]], atol=1e-9)
     assert h.p["overlap"] == pytest.approx(f.p["overlap"])
 
 
 def test_p_values_of_chance_are_uniform_and_of_equality_small():
     rng = np.random.default_rng(0)
-    ps = np.array([il.agreement(*rng.normal(size=(2, 20)), permutations=99, seed=i).p[:2] for i in range(200)])
+    ps = np.array([il.confusion.agreement(*rng.normal(size=(2, 20)), permutations=99, seed=i).p[:2] for i in range(200)])
     assert (abs(ps.mean(0) - .5) < .07).all() and (abs((ps <= .1).mean(0) - .1) < .06).all()
     x = rng.normal(size=30)
-    assert il.agreement(x, x).p[:2].tolist() == [1e-4, 1e-4] and il.agreement(x, -x).p[:2].min() == 1
-    pd.testing.assert_frame_equal(il.agreement(x, x**2), il.agreement(x, x**2))
+    assert il.confusion.agreement(x, x).p[:2].tolist() == [1e-4, 1e-4] and il.confusion.agreement(x, -x).p[:2].min() == 1
+    pd.testing.assert_frame_equal(il.confusion.agreement(x, x**2), il.confusion.agreement(x, x**2))
 
 
 def test_agreement_of_samples_and_numbers():
     xs, ys = [sample(i, 3) for i in range(8)], [sample(i + 100, 3) for i in range(8)]
-    expected = il.agreement(il.average_order(xs), il.average_order(ys).tolist())
-    for a, b in ((xs, ys), (tuple(xs), il.average_order(ys)), (il.average_order(xs).numpy(), ys)): pd.testing.assert_frame_equal(il.agreement(a, b), expected)
-    assert il.agreement([*xs, sample(0, 3, zeros=1.)], [*ys, ys[0]]).samples.tolist() == [8] * 3     # no average order in one of the two
+    expected = il.confusion.agreement(il.average_order(xs), il.average_order(ys).tolist())
+    for a, b in ((xs, ys), (tuple(xs), il.average_order(ys)), (il.average_order(xs).numpy(), ys)): pd.testing.assert_frame_equal(il.confusion.agreement(a, b), expected)
+    assert il.confusion.agreement([*xs, sample(0, 3, zeros=1.)], [*ys, ys[0]]).samples.tolist() == [8] * 3     # no average order in one of the two
 
 
 def test_the_frames_fit_the_plots():
@@ -216,14 +216,14 @@ def test_the_frames_fit_the_plots():
     import matplotlib.pyplot as plt
     xs, ys = [sample(i, 4) for i in range(12)], [sample(i + 50, 4) for i in range(12)]
     f, g = il.order_strength(xs, average=True), il.order_strength(xs[0])
-    il.plot_order_strength(f.order, f.sign, f.strength, f.spread)
-    il.plot_order_strength(g.order, g.sign, g.strength)
-    il.plot_agreement(il.average_order(xs), il.average_order(ys), [il.confusing(xs).confusing, il.confusing(ys).confusing])
+    il.plots.plot_order_strength(f.order, f.sign, f.strength, f.spread)
+    il.plots.plot_order_strength(g.order, g.sign, g.strength)
+    il.plots.plot_agreement(il.average_order(xs), il.average_order(ys), [il.confusing_samples(xs).confusing, il.confusing_samples(ys).confusing])
     plt.close("all")
 
 
 def test_the_name_is_the_function():
-    assert callable(il.confusing)
+    assert callable(il.confusing_samples)
 
 
 X = sample(0, 3)
@@ -262,7 +262,7 @@ def test_bad_samples(f, xs, kind, error, message):
     ([X], math.nan, ValueError, "quantile: got nan"),
 ])
 def test_bad_input_of_confusing(xs, quantile, error, message):
-    with pytest.raises(error, match=message): il.confusing(xs, quantile)
+    with pytest.raises(error, match=message): il.confusing_samples(xs, quantile)
 
 
 @pytest.mark.parametrize("train, test, error, message", [
@@ -293,4 +293,4 @@ NAMED = il.Interactions(X.and_, X.or_, ["a", "b", "c"])
     ([1., 2, 3], [1., 2, 3], dict(permutations=9.5), ValueError, "permutations: got 9.5"),
 ])
 def test_bad_input_of_agreement(a, b, kwargs, error, message):
-    with pytest.raises(error, match=message): il.agreement(a, b, **kwargs)
+    with pytest.raises(error, match=message): il.confusion.agreement(a, b, **kwargs)

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import interlib as il
-from interlib.files import sealed
-from interlib.games import Game
-from interlib.sweep import open_sweep, sweep
+from interlib.core.files import seal
+from interlib.model.games import Game
+from interlib.app.sweeps import open_sweep, sweep
 
 SAMPLES = [[0], [1]]
 
@@ -185,7 +185,7 @@ def test_damaged_records_of_errors_are_named_and_mended(tmp_path):
     assert s.errors.message.tolist() == ["sample: got [1]"] * 4
     path = folder / "errors/s/a/000001.json"
     data = path.read_bytes()
-    for harm in (data.replace(b"got [1]", b"got [2]"), data.replace(b'"error"', b'"horror"'), b"[1]", b"", b"\xff", json.dumps(sealed({"error": 5, "of": ["s", "a", 1]})).encode(), (folder / "errors/t/a/000001.json").read_bytes()):
+    for harm in (data.replace(b"got [1]", b"got [2]"), data.replace(b'"error"', b'"horror"'), b"[1]", b"", b"\xff", json.dumps(seal({"error": 5, "of": ["s", "a", 1]})).encode(), (folder / "errors/t/a/000001.json").read_bytes()):
         path.write_bytes(harm)
         s = open_sweep(folder)
         assert "000001.json is damaged" in s.errors.message[0] and s.errors.message[1:].tolist() == ["sample: got [1]"] * 3
@@ -224,7 +224,7 @@ def forge(folder, **what):
     "Writes another `sweep.json` with a seal that fits."
     said = json.loads((folder / "sweep.json").read_text())
     said.pop("sha256")
-    (folder / "sweep.json").write_text(json.dumps(sealed(said | what)))
+    (folder / "sweep.json").write_text(json.dumps(seal(said | what)))
 
 
 def everything(folder):
@@ -287,7 +287,7 @@ def test_hard_links(name, hostile):
 
 
 def test_a_page_is_not_written_through_a_link(hostile):
-    from interlib.cli import main
+    from interlib.app.cli import main
     (hostile / "compare.html").symlink_to(hostile.parent / "victim" / "000001.json")
     before = outside(hostile)
     assert main(["compare", str(hostile), "--setting", "s"]) == 0 and not (hostile / "compare.html").is_symlink()
@@ -308,7 +308,7 @@ def test_files_of_others_in_the_folder_stay(hostile, good):
 
 
 def test_tables_with_a_right_seal_and_wrong_content(hostile, good):
-    from interlib.files import load_tensors, save_tensors
+    from interlib.core.files import load_tensors, save_tensors
     path = hostile / "tables/s/a/000001.safetensors"
     (v,), notes = load_tensors(path, "interlib.table")[0].values(), load_tensors(path, "interlib.table")[1]
     for tensors, more in [({"v": v * torch.nan}, {}), ({"v": v.float()}, {}), ({"v": v[:3]}, {}), ({"v": v.repeat(2)}, {}), ({"v": v[None]}, {}), ({"v": v.view(2, 2)}, {}), ({"w": v}, {}), ({"v": v, "w": v}, {}),
@@ -320,7 +320,7 @@ def test_tables_with_a_right_seal_and_wrong_content(hostile, good):
 
 
 def test_chunks_with_a_right_seal_and_wrong_content(hostile, good):
-    from interlib.files import load_tensors, save_tensors
+    from interlib.core.files import load_tensors, save_tensors
     name = "interactions/s/a/000000-000001.safetensors"
     tensors, notes = load_tensors(hostile / name, "interlib.chunk")
     solution = notes["solutions"]["0"]
@@ -337,7 +337,7 @@ def test_chunks_with_a_right_seal_and_wrong_content(hostile, good):
 
 def test_interactions_of_another_table_are_made_again(hostile, good):
     "Every file is whole and in its place; only the table is not the one that was decomposed."
-    from interlib.files import load_tensors, save_tensors
+    from interlib.core.files import load_tensors, save_tensors
     path = hostile / "tables/s/a/000001.safetensors"
     tensors, notes = load_tensors(path, "interlib.table")
     save_tensors(path, {"v": tensors["v"] * 3}, "interlib.table", **notes)

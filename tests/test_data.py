@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from interlib import data
-from interlib.data import Carrier, DataSplit, cub, cifar10, digits, mnist, movie_reviews, one_against_rest, squad, sst2, stratified_order, tiny_imagenet
+from interlib.nets import data
+from interlib.nets.data import Carrier, DataSplit, cub, cifar10, digits, mnist, movie_reviews, one_against_rest, squad, sst2, stratified_order, tiny_imagenet
 
 
 def split(n=60, m=20, classes=3, seed=0):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import interlib as il
-from interlib.evaluation import PrefixTree, evaluate, peak_memory, prefix_tree, table_key
+from interlib.model.evaluation import PrefixTree, evaluate, peak_memory, prefix_tree, table_key
 
 TEXT = "A red apple falls, to the ground; because of gravity's pull"
 
@@ -191,7 +191,7 @@ def test_out_of_memory_for_a_single_sample_and_other_errors_are_raised():
 @pytest.mark.parametrize("size", ["auto", 1, 4])
 @pytest.mark.parametrize("together", [0, 128])
 def test_tree_and_batches_agree(tiny_lm, players, size, together, monkeypatch):
-    monkeypatch.setattr("interlib.evaluation.TOGETHER", together)
+    monkeypatch.setattr("interlib.model.evaluation.TOGETHER", together)
     game = il.text_game(*tiny_lm, TEXT, players=players if players is not None else 7)
     tree, plain = (il.evaluate(game, tree=t, batch_size=s, progress=False) for t, s in ((True, size), (False, "auto")))
     torch.testing.assert_close(tree, plain, atol=1e-3, rtol=1e-3)
@@ -203,8 +203,8 @@ def test_tree_of_a_model_with_sliding_windows():
     model = Gemma3ForCausalLM(Gemma3TextConfig(vocab_size=60, hidden_size=32, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
                                                sliding_window=5, layer_types=["sliding_attention", "full_attention", "sliding_attention"])).eval()
     for p in model.parameters(): p.data.mul_(4)
-    from interlib.games import Game, Masked
-    from interlib.text_games import next_token_logits
+    from interlib.model.games import Game, Masked
+    from interlib.model.text_games import next_token_logits
     x = torch.randn(12, 32, generator=torch.Generator().manual_seed(0))
     regions = torch.tensor([-1, 0, -1, 1, 1, -1, 2, -1, 3, -1, -1, 4])[:, None]
     masked = Masked(model, x, regions, torch.zeros(32), next_token_logits, lambda z: z[:, 7])
@@ -215,7 +215,7 @@ def test_tree_of_a_model_with_sliding_windows():
 def with_value(monkeypatch, value):
     "Trees of another output than the game has."
     from dataclasses import replace
-    monkeypatch.setattr("interlib.evaluation.prefix_tree", lambda g: PrefixTree(replace(g.masked, value=value)))
+    monkeypatch.setattr("interlib.model.evaluation.prefix_tree", lambda g: PrefixTree(replace(g.masked, value=value)))
 
 
 def test_tree_recovers_from_out_of_memory(tiny_lm, monkeypatch):

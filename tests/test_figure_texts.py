@@ -10,9 +10,9 @@ from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
 import interlib as il
-from interlib import plots
-from interlib.plots import LAST_RESORT
-from interlib.taylor_principles import plot_principles
+from interlib.draw import curves as plots
+from interlib.draw.drawing import LAST_RESORT
+from interlib.measure.taylor_principles import plot_principles
 
 NAMES = ["$a_1$", "$5 and $6", "_b_$"]
 ODD = "$x^2$ and $y$"
@@ -35,27 +35,27 @@ def every(name):
     regions = torch.arange(2).repeat_interleave(3)[None].expand(6, 6)
     labels, say = [tuple(names[:2]), tuple(names[1:])], dict(title=name)
     return {
-        "interactions": lambda: il.plot_interactions([1, -2], labels, "and", unit=name, **say),
-        "text": lambda: il.plot_text(names, [1, None, -.5], what=name, unit=name, **say),
-        "matching": lambda: il.plot_matching([1, 2, 3], curves, unit=name, **say),
-        "strengths": lambda: il.plot_strengths(curves, tau=.5, unit=name, **say),
-        "transferability": lambda: il.plot_transferability([1, 2, 3], curves, what=name, **say),
-        "shared strength": lambda: il.plot_shared_strength([1], [1], [2], [1], unit=name, **say),
-        "shared": lambda: il.plot_shared(dict.fromkeys(two, [1, -.5]), labels, "or", [two, two[:1]], unit=name, **say),
-        "order strength": lambda: il.plot_order_strength([1, 1], [1, 1], [2, 1], groups=two, unit=name, **say),
-        "agreement": lambda: il.plot_agreement([1, 2, 3.], [1, 3, 2.], ([True, False, False], [False, True, False]), two, **say),
-        "marginals": lambda: il.plot_marginals([1, 2, 3.], [1, 3, 2.], ([True, False, False], [False, True, False]), two, **say),
-        "network": lambda: il.plot_network([1, -2], labels, "and", names, unit=name, **say),
-        "brackets": lambda: il.plot_brackets(names, [1, -2], [(0, 1), (1, 2)], ["and", "or"], unit=name, **say),
-        "patches": lambda: il.plot_patches(image, regions, [1, -1], what=name, unit=name, **say),
-        "patch groups": lambda: il.plot_patch_groups(image, regions, [1.], [(0, 1)], "and", unit=name, **say),
-        "crops": lambda: il.plot_crops(torch.rand(3, 2, 1, 4, 4), names, **say),
-        "concept maps": lambda: il.plot_concept_maps(image, torch.rand(3, 2, 2), [(0, 1), (2,)], names, notes=two, **say),
-        "token maps": lambda: il.plot_token_maps(two, torch.rand(3, 2), names, **say),
-        "butterfly": lambda: il.plot_butterfly([1, 1], [1, -1], [2, 1], unit=name, **say),
-        "film": lambda: il.plot_film(two, [1, 1], [1, -1], [2, 1], unit=name, what=name, **say),
-        "mean outputs": lambda: il.plot_mean_outputs({n: [0., 1, 2] for n in two}, unit=name, **say),
-        "insertion": lambda: il.plot_insertion({n: [0., 1, 2] for n in two}, unit=name, **say),
+        "interactions": lambda: il.plots.plot_interactions([1, -2], labels, "and", unit=name, **say),
+        "text": lambda: il.plots.plot_text(names, [1, None, -.5], what=name, unit=name, **say),
+        "matching": lambda: il.plots.plot_matching([1, 2, 3], curves, unit=name, **say),
+        "strengths": lambda: il.plots.plot_strengths(curves, tau=.5, unit=name, **say),
+        "transferability": lambda: il.plots.plot_transferability([1, 2, 3], curves, what=name, **say),
+        "shared strength": lambda: il.plots.plot_shared_strength([1], [1], [2], [1], unit=name, **say),
+        "shared": lambda: il.plots.plot_shared(dict.fromkeys(two, [1, -.5]), labels, "or", [two, two[:1]], unit=name, **say),
+        "order strength": lambda: il.plots.plot_order_strength([1, 1], [1, 1], [2, 1], groups=two, unit=name, **say),
+        "agreement": lambda: il.plots.plot_agreement([1, 2, 3.], [1, 3, 2.], ([True, False, False], [False, True, False]), two, **say),
+        "marginals": lambda: il.plots.plot_marginals([1, 2, 3.], [1, 3, 2.], ([True, False, False], [False, True, False]), two, **say),
+        "network": lambda: il.plots.plot_network([1, -2], labels, "and", names, unit=name, **say),
+        "brackets": lambda: il.plots.plot_brackets(names, [1, -2], [(0, 1), (1, 2)], ["and", "or"], unit=name, **say),
+        "patches": lambda: il.plots.plot_patches(image, regions, [1, -1], what=name, unit=name, **say),
+        "patch groups": lambda: il.plots.plot_patch_groups(image, regions, [1.], [(0, 1)], "and", unit=name, **say),
+        "crops": lambda: il.plots.plot_crops(torch.rand(3, 2, 1, 4, 4), names, **say),
+        "concept maps": lambda: il.plots.plot_concept_maps(image, torch.rand(3, 2, 2), [(0, 1), (2,)], names, notes=two, **say),
+        "token maps": lambda: il.plots.plot_token_maps(two, torch.rand(3, 2), names, **say),
+        "butterfly": lambda: il.plots.plot_butterfly([1, 1], [1, -1], [2, 1], unit=name, **say),
+        "film": lambda: il.plots.plot_film(two, [1, 1], [1, -1], [2, 1], unit=name, what=name, **say),
+        "mean outputs": lambda: il.sparsity.plot_mean_outputs({n: [0., 1, 2] for n in two}, unit=name, **say),
+        "insertion": lambda: il.rankings.plot_insertion({n: [0., 1, 2] for n in two}, unit=name, **say),
         "principles": lambda: plot_principles([[True, False]] * 3, names, two, **say),
     }
 
@@ -89,12 +89,12 @@ def test_logarithmic_axes_keep_their_powers():
 
 
 def test_names_that_begin_with_an_underscore_are_in_the_legend():
-    fig, told = draw(lambda: il.plot_transferability([1, 2], {"_mine": [.5, .6], "other": [.4, .3]}))
+    fig, told = draw(lambda: il.plots.plot_transferability([1, 2], {"_mine": [.5, .6], "other": [.4, .3]}))
     assert not told and [t.get_text() for t in fig.axes[0].get_legend().get_texts()] == ["_mine", "other"]
 
 
 def test_mathematics_of_ones_own_is_still_possible():
-    ax = il.plot_strengths([3, 1, .5])
+    ax = il.plots.plot_strengths([3, 1, .5])
     ax.set_xlabel("$k$"); ax.set_title("$v(S)$", loc="left")
     plt.close(ax.figure)
     assert ax.xaxis.label.get_parse_math() and ax._left_title.get_parse_math()
@@ -141,12 +141,12 @@ def test_figures_find_a_font_that_has_the_letters(kind, private_font):
 def test_a_font_that_is_installed_meanwhile_is_found(private_font, monkeypatch):
     import matplotlib.font_manager
     monkeypatch.setattr(matplotlib.font_manager, "findSystemFonts", lambda: [private_font])
-    assert plots._families("\U000F0000") == ([*plt.rcParams["font.family"], "Two Squares"], set())
+    assert plots.font_families("\U000F0000") == ([*plt.rcParams["font.family"], "Two Squares"], set())
 
 
 def test_words_are_measured_in_the_font_they_are_set_in(private_font):
     fontManager.addfont(private_font)
-    (_, (x, _)), words = plots._typeset(["\U000F0000" * 5, "a"], 10, 400)[1], None
+    (_, (x, _)), words = plots.typeset(["\U000F0000" * 5, "a"], 10, 400)[1], None
     assert x == pytest.approx(1.05 * 5 * .8 * 10 + 10, rel=.02)              # five letters of 0.8 of the size, and a gap
 
 
@@ -160,24 +160,24 @@ def places(fig, words):
 @pytest.mark.parametrize("kind", ["text", "brackets"])
 def test_sentences_of_hebrew_and_arabic_begin_on_the_right(kind, sentence):
     words = sentence.split()
-    call = (lambda: il.plot_text(words, [1.] * len(words))) if kind == "text" else lambda: il.plot_brackets(words, [1.], [(0, 1)], "and")
+    call = (lambda: il.plots.plot_text(words, [1.] * len(words))) if kind == "text" else lambda: il.plots.plot_brackets(words, [1.], [(0, 1)], "and")
     fig, told = draw(call)
     x = [x for x, _ in places(fig, words)]
     assert not told and x == sorted(x, reverse=True)
 
 
 def test_words_of_two_directions_in_one_sentence():
-    fig, _ = draw(lambda: il.plot_text(["תפוח", "Red", "apple", "נופל"], [1.] * 4))
+    fig, _ = draw(lambda: il.plots.plot_text(["תפוח", "Red", "apple", "נופל"], [1.] * 4))
     x = dict(zip("abcd", (x for x, _ in places(fig, ["תפוח", "Red", "apple", "נופל"]))))
     assert x["d"] < x["b"] < x["c"] < x["a"]
-    fig, _ = draw(lambda: il.plot_text(["the", "תפוח", "נופל", "falls"], [1.] * 4))
+    fig, _ = draw(lambda: il.plots.plot_text(["the", "תפוח", "נופל", "falls"], [1.] * 4))
     x = [x for x, _ in places(fig, ["the", "נופל", "תפוח", "falls"])]
     assert x == sorted(x)
 
 
 def test_brackets_of_a_hebrew_sentence_stand_at_their_words():
     words = [f"מילה{i}" for i in range(24)]                                  # three lines or so
-    fig, _ = draw(lambda: il.plot_brackets(words, [1.], [(0, 23)], "and"))
+    fig, _ = draw(lambda: il.plots.plot_brackets(words, [1.], [(0, 23)], "and"))
     ax = fig.axes[0]
     at = {t.get_text(): t.get_window_extent() for t in ax.texts}
     bars = sorted((p.get_window_extent() for p in ax.patches), key=lambda b: -b.y0)
@@ -202,4 +202,4 @@ def test_letters_within_a_word_run_to_the_left():
 
 def test_wide_letters_count_twice():
     label = il.plots.interaction_label(["红苹果" * 9, "因为" * 9], "and", width=20, lines=2)
-    assert all(plots._columns(line) <= 20 for line in label.split("\n"))
+    assert all(plots.text_width(line) <= 20 for line in label.split("\n"))

@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import save
 
 import interlib as il
-from interlib import data
-from interlib.files import atomic_path, digest, load_tensors, save_tensors
-from interlib.games import Game
+from interlib.nets import data
+from interlib.core.files import atomic_path, digest, load_tensors, save_tensors
+from interlib.model.games import Game
 
 
 @pytest.fixture
@@ -171,13 +171,13 @@ def test_baselines_of_strangers(tensors, notes, tmp_path):
 def test_concepts_of_strangers(tensors, notes, tmp_path):
     good = {"dictionary": torch.eye(2), "levels": torch.zeros(2), "shares": torch.ones(2)}, {"names": ["a", "b"], "layer": "l", "model": "m", "error": .1, "terms": None, "meta": {}}
     save_tensors(tmp_path / "c", good[0], "interlib.concepts", **good[1])
-    assert len(il.Concepts.load(tmp_path / "c")) == 2
+    assert len(il.concepts.Concepts.load(tmp_path / "c")) == 2
     save_tensors(tmp_path / "c", good[0] | tensors, "interlib.concepts", **good[1] | notes)
-    with pytest.raises(ValueError, match="path: .*c is damaged"): il.Concepts.load(tmp_path / "c")
+    with pytest.raises(ValueError, match="path: .*c is damaged"): il.concepts.Concepts.load(tmp_path / "c")
 
 
 def test_missing_notes(tmp_path):
-    for kind, load in (("baseline", il.Baseline.load), ("concepts", il.Concepts.load), ("interactions", il.Interactions.load)):
+    for kind, load in (("baseline", il.Baseline.load), ("concepts", il.concepts.Concepts.load), ("interactions", il.Interactions.load)):
         save_tensors(tmp_path / "x", {}, f"interlib.{kind}")
         with pytest.raises(ValueError, match="path: .* is damaged"): load(tmp_path / "x")
 
@@ -302,11 +302,11 @@ def test_a_link_in_a_cache_is_replaced_and_not_followed(tmp_path):
 @pytest.fixture
 def trained(tmp_path):
     x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
-    split = il.DataSplit(x, (x[:, 0] > 0).long(), x[:8], (x[:8, 0] > 0).long(), ("no", "yes"), "halves")
+    split = il.data.DataSplit(x, (x[:, 0] > 0).long(), x[:8], (x[:8, 0] > 0).long(), ("no", "yes"), "halves")
     def fit(folder=tmp_path / "t"):
         torch.manual_seed(0)
         model = torch.nn.Linear(2, 2)
-        return model, il.train(model, split, epochs=2, batch_size=8, folder=folder, progress=False)
+        return model, il.training.train(model, split, epochs=2, batch_size=8, folder=folder, progress=False)
     fit()
     return tmp_path / "t", fit
 
@@ -356,7 +356,7 @@ def test_a_file_in_the_place_of_a_training(trained, tmp_path):
 
 @pytest.mark.parametrize("line, why", [("[" * 10**5, "nested too deeply"), ("9" * 5000, "digits"), ('{"text": "a", "text": "b"}', "twice"), ("nothing", "Expecting")])
 def test_samples_that_cannot_be_read(line, why, tmp_path):
-    from interlib.cli import read_config
+    from interlib.app.cli import read_config
     (tmp_path / "s.jsonl").write_text('{"text": "a"}\n' + line)
     (tmp_path / "c.toml").write_text('folder = "kept"\nsamples = "s.jsonl"\n[models]\nlm = "smollm2"\n')
     with pytest.raises(ValueError, match=f"samples: line 2 of .*s.jsonl is no JSON .*{why}"): read_config(tmp_path / "c.toml")
@@ -445,8 +445,8 @@ def test_a_model_in_the_cache_is_checked_when_it_was_touched(tmp_path, monkeypat
 
 
 def test_sealed_texts_of_strangers():
-    from interlib.files import sealed, unsealed
-    assert unsealed(json.dumps(sealed({"a": [1, NAN], "b": {"c": None}})))["b"] == {"c": None}
+    from interlib.core.files import seal, unseal
+    assert unseal(json.dumps(seal({"a": [1, NAN], "b": {"c": None}})))["b"] == {"c": None}
     deep = '{"a": ' + "[" * 600 + "]" * 600 + ', "sha256": "0"}'
     for text in ("{}", "[]", "5", '"sha256"', deep, '{"sha256": 5}', '{"a": 1, "a": 1, "sha256": "0"}', b"\xff", '{"a": 1' + "0" * 5000 + "}"):
-        with pytest.raises(ValueError): unsealed(text)
+        with pytest.raises(ValueError): unseal(text)

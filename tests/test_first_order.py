@@ -9,11 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import interlib as il
-from interlib.certificate import splits, strength
-from interlib.first_order import admm, l1_ball, scaled, sgd, threshold
+from interlib.solve.certificate import splits, strength
+from interlib.solve.decomposition import with_unit_size
+from interlib.solve.first_order import admm, l1_ball, sgd, threshold
 from test_decomposition import KNOWN, PAIRS, TABLES, check, check_shared, random_tables
 
-quick = scaled(partial(admm, tol=1e-2))
+quick = with_unit_size(partial(admm, tol=1e-2))
 
 
 @settings(max_examples=10, deadline=None)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import interlib as il
-from interlib.masking import players_of, words
-from interlib.models import resnet
-from interlib.values import log_odds
+from interlib.model.masking import players_of, words
+from interlib.nets.networks import resnet
+from interlib.model.values import log_odds
 
 TEXT = "A red apple falls, to the ground; because of gravity's pull"
 

@@ -7,8 +7,8 @@ import torch
 
 import interlib as il
 from browser import CHROMIUM
-from interlib.cli import Explanation, compare_html, report_html
-from interlib.widgets import STYLE, Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf, chart, saved_html
+from interlib.app.cli import Explanation, compare_html, report_html
+from interlib.app.widgets import STYLE, Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf, chart, saved_html
 
 SCRIPTS = ["</script><script>window.taken=1</script>", "<img src=x onerror='window.taken=1'>", "\"><svg onload=window.taken=1>", "' onmouseover='window.taken=1", "</style><script>window.taken=1</script>",
            "<iframe srcdoc='<script>parent.taken=1</script>'>", "javascript:window.taken=1", "&lt;script&gt;window.taken=1&lt;/script&gt;"]
@@ -87,7 +87,7 @@ PAGES = {
     "saved links": lambda names: saved_html(small(names)[0], names[:3], ""),
     "table of interactions": lambda names: small(names)[0].primitives()._repr_html_(),
     "all effects": lambda names: small(names)[0].to_frame()._repr_html_(),
-    "alt text": lambda names: as_notebook(il.alt_text(il.plot_interactions([2., 1, -1], [(name,) for name in names[:3]], ["and", "or", "and"], title=names[3]).figure)),
+    "alt text": lambda names: as_notebook(il.plots.alt_text(il.plots.plot_interactions([2., 1, -1], [(name,) for name in names[:3]], ["and", "or", "and"], title=names[3]).figure)),
 }
 TEXTS = {"what if": [0, 1, 2], "sparsity": [0, 1, 2], "compare": [0, 1, 2], "confusing": [0, 1, 2], "report": [0, 1, 2, 3, 5], "compare page": [0, 1, 7], "explorer": [1], "chart": [0, 1], "alt text": [3]}
 
@@ -122,8 +122,8 @@ def test_the_check_sees_a_script_that_runs(tmp_path, request):
 @pytest.mark.parametrize("name", ["\x1b[31mred", "a\u202eb", "c\x07", "\ud800"])
 def test_what_python_prints_of_a_result_does_not_steer_the_terminal(name):
     from pathlib import Path
-    from interlib.concepts import Concepts
-    from interlib.sweep import Sweep
+    from interlib.model.concepts import Concepts
+    from interlib.app.sweeps import Sweep
     x = il.decompose(torch.randn(8, dtype=torch.float64), players=[name, "b\nc", "d"])
     concepts = Concepts(torch.rand(2, 3), [name, "b"], "layer1", "0", torch.rand(2), torch.rand(2), .1, meta={"model": name})
     said = [repr(x), repr(concepts), repr(il.Game(lambda m: m.double().sum(1), [name, "b"], meta={"model": name})),

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 import interlib as il
-from interlib.evaluation import evaluate, table_key
-from interlib.identity import Unidentified, identity
-from interlib.models import fingerprint
-from interlib.sweep import open_sweep, sweep
+from interlib.model.evaluation import evaluate, table_key
+from interlib.nets.identity import Unidentified, identity
+from interlib.nets.identity import fingerprint
+from interlib.app.sweeps import open_sweep, sweep
 
 ROW = [.3, -1.2, .7, 2.1]
 X = np.random.RandomState(0).randn(60, 4)
@@ -625,7 +625,7 @@ def test_tokenizers_in_a_sweep(tiny_lm, tmp_path):
 SCRIPT = """
 import sys, torch, numpy as np
 from torch import nn
-from interlib.identity import identity
+from interlib.nets.identity import identity
 K = {{"one": 1., "two": frozenset({{"a", "b", "c"}})}}
 {lines}
 def out(z, y, names=frozenset({{"x", "y", "z"}})):

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 import interlib as il
-from interlib.text_games import Token, begins_word, text_target
+from interlib.model.text_games import Token, begins_word, text_target
 
 TEXT, ENDS = "A red apple falls, to the ground.", torch.tensor([[False], [True]])
 SPECIAL = dict(pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>", mask_token="<mask>")
@@ -241,7 +241,7 @@ def test_numbers_after_numbers_may_go_on():
 @pytest.mark.parametrize("make", [byte_level, sentence_piece])
 @pytest.mark.parametrize("text", ["A well-", "the pull of", "as “", "", "it "])
 def test_what_is_shown_of_a_token_means_this_token(make, text):
-    from interlib.text_games import shown
+    from interlib.model.text_games import shown
     tokenizer = make()
     for number in range(len(tokenizer)):
         token = shown(tokenizer, text, number)
@@ -376,7 +376,7 @@ def points(n=60, seed=0):
     "Two clouds of points."
     x = torch.randn(n, 4, generator=torch.Generator().manual_seed(seed))
     y = (x[:, 0] + x[:, 1] > 0).long()
-    return il.DataSplit(x[:40], y[:40], x[40:], y[40:], ("a", "b"), "clouds")
+    return il.data.DataSplit(x[:40], y[:40], x[40:], y[40:], ("a", "b"), "clouds")
 
 
 def net():
@@ -388,37 +388,37 @@ def net():
 @pytest.mark.parametrize("share", [.15, .5, .9])
 def test_an_interrupted_training_goes_on_to_the_same_end(how, share, tmp_path, monkeypatch):
     how = dict(split=points(), epochs=3, batch_size=8, **how)
-    expected = il.train(whole := net(), **how, progress=False)
-    monkeypatch.setattr("interlib.training.KEEP_EVERY", 0)
+    expected = il.training.train(whole := net(), **how, progress=False)
+    monkeypatch.setattr("interlib.nets.training.KEEP_EVERY", 0)
     stopped, counts = [], []
     def stop(done, total):
         if done > share * total: stopped.append(done); raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt): il.train(net(), **how, folder=tmp_path/"t", progress=stop)
+    with pytest.raises(KeyboardInterrupt): il.training.train(net(), **how, folder=tmp_path/"t", progress=stop)
     torch.manual_seed(99)                                                # another process
-    found = il.train(again := net(), **how, folder=tmp_path/"t", progress=lambda done, total: counts.append((done, total)))
+    found = il.training.train(again := net(), **how, folder=tmp_path/"t", progress=lambda done, total: counts.append((done, total)))
     assert torch.equal(found.sample_losses, expected.sample_losses) and torch.equal(found.test_sample_losses, expected.test_sample_losses) and torch.equal(found.accuracy, expected.accuracy)
     assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), whole.state_dict().values()))
     assert counts[-1][0] == counts[-1][1] and max(c[0] for c in counts[:2]) >= stopped[0] - 40      # little was done again
     assert not (tmp_path/"t"/"unfinished.safetensors").exists()
-    same = il.train(net(), **how, folder=tmp_path/"t", progress=False)
+    same = il.training.train(net(), **how, folder=tmp_path/"t", progress=False)
     assert torch.equal(same.sample_losses, expected.sample_losses)
 
 
 def test_a_damaged_state_starts_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("interlib.training.KEEP_EVERY", 0)
+    monkeypatch.setattr("interlib.nets.training.KEEP_EVERY", 0)
     how = dict(split=points(), epochs=2, batch_size=8)
-    expected = il.train(net(), **how, progress=False)
+    expected = il.training.train(net(), **how, progress=False)
     def stop(done, total):
         if done > .6 * total: raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt): il.train(net(), **how, folder=tmp_path, progress=stop)
+    with pytest.raises(KeyboardInterrupt): il.training.train(net(), **how, folder=tmp_path, progress=stop)
     path = tmp_path/"unfinished.safetensors"
     path.write_bytes(path.read_bytes()[:-9] + b"123456789")
-    with pytest.warns(UserWarning, match="the training starts again"): found = il.train(net(), **how, folder=tmp_path, progress=False)
+    with pytest.warns(UserWarning, match="the training starts again"): found = il.training.train(net(), **how, folder=tmp_path, progress=False)
     assert torch.equal(found.sample_losses, expected.sample_losses)
 
 
 def test_a_recipe_says_that_it_trains(tmp_path, monkeypatch, capsys):
-    from interlib import training
+    from interlib.nets import training
     recipe = (lambda progress: (net(), None, points()), dict(epochs=2, batch_size=8))
     monkeypatch.setattr(training, "RECIPES", {"clouds": recipe})
     monkeypatch.setattr(training, "MINUTES", {"clouds": 7})
@@ -426,9 +426,9 @@ def test_a_recipe_says_that_it_trains(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "KEEP_EVERY", 0)
     def stop(done, total):
         if done > .6 * total: raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt): il.trained("clouds", progress=stop)
+    with pytest.raises(KeyboardInterrupt): il.load_trained("clouds", progress=stop)
     assert "clouds is trained now, once for this machine: it takes about 7 min" in capsys.readouterr().err
-    il.trained("clouds", progress=False)
+    il.load_trained("clouds", progress=False)
     assert "goes on where it was interrupted" in capsys.readouterr().err
-    il.trained("clouds", progress=False)
+    il.load_trained("clouds", progress=False)
     assert capsys.readouterr().err == ""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest, torch
 
-from interlib import data, models
-from interlib.data import Carrier, cache_dir, fetch
+from interlib.nets import data, networks as models
+from interlib.nets.data import Carrier, cache_dir, fetch
 
 
 @pytest.fixture(autouse=True)
@@ -231,16 +231,16 @@ def test_another_process_was_faster(gguf, cache, monkeypatch):
         out = read(path, progress)
         if not (cache/"smollm2").exists():
             monkeypatch.setattr(models, "read_gguf", read)
-            models.converted("smollm2", progress=False)
+            models.convert_lm("smollm2", progress=False)
             (cache/"smollm2"/"theirs").touch()
         return out
     monkeypatch.setattr(models, "read_gguf", overtaken)
-    folder = models.converted("smollm2", progress=False)
+    folder = models.convert_lm("smollm2", progress=False)
     assert (folder/"theirs").exists() and os.listdir(cache) == ["smollm2"]
 
 
 def test_damaged_copy(gguf, cache):
-    models.converted("smollm2", progress=False)
+    models.convert_lm("smollm2", progress=False)
     (cache/"smollm2"/"model.safetensors").write_bytes(b"half")
     with pytest.raises(RuntimeError, match="delete .*smollm2 and call again"): models.load_lm("smollm2", progress=False)
 

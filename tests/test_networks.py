@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import interlib as il
-from interlib.games import Game, Masked, borrowed, in_precision, logits_of, longest_text
-from interlib.values import log_odds
+from interlib.model.games import Game, Masked, borrow, in_precision, logits_of, longest_text
+from interlib.model.values import log_odds
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +327,7 @@ def test_uninitialised_networks_are_refused_untouched(image, part):
     state = lambda: [(type(m), m.training, len(m._forward_hooks), len(m._forward_pre_hooks), [type(p) for p in m._parameters.values()]) for m in net.modules()]
     before = state()
     calls = [lambda: il.image_game(net, image, grid=2), lambda: il.feature_game(net, image[None], "1", grid=2), lambda: il.tabular_game(net, torch.ones(4), torch.zeros(4)),
-             lambda: il.find_concepts(net, image[None], "1", k=1, progress=False), lambda: il.evaluate(Game(Masked(net, image, torch.zeros(8, 8).long(), torch.zeros(()), lambda m, x: m(x), lambda z: z[:, 0]).outputs, ["a"]), progress=False)]
+             lambda: il.concepts.find_concepts(net, image[None], "1", k=1, progress=False), lambda: il.evaluate(Game(Masked(net, image, torch.zeros(8, 8).long(), torch.zeros(()), lambda m, x: m(x), lambda z: z[:, 0]).outputs, ["a"]), progress=False)]
     for call in calls:
         with pytest.raises(ValueError, match="model: its .* (has no values yet|holds no values)"): call()
         assert state() == before
@@ -381,7 +381,7 @@ def test_concepts_of_a_model_that_counts_positions_from_its_padding(tmp_path):
     model = RobertaForSequenceClassification(RobertaConfig(vocab_size=len(tokenizer), hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, max_position_embeddings=18,
                                                            pad_token_id=1)).eval()
     assert longest_text(model, tokenizer) == 16
-    found = il.find_concepts(model, ["apple " * 40, "A red apple falls"], "roberta.encoder.layer.0", k=2, tokenizer=tokenizer, progress=False)
+    found = il.concepts.find_concepts(model, ["apple " * 40, "A red apple falls"], "roberta.encoder.layer.0", k=2, tokenizer=tokenizer, progress=False)
     assert len(found) == 2
 
 

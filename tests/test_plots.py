@@ -5,8 +5,8 @@ import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, pytest, torch
 
-from interlib.plots import *
-from interlib.portraits import *
+from interlib.draw.curves import *
+from interlib.draw.portraits import *
 
 LONG = "counterrevolutionaries"
 BARS = dict(effects=[1., -2.], labels=[("pull", "of"), ("ground",)], kinds=["and", "or"])

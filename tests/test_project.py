@@ -1,5 +1,5 @@
 """The project itself: exported modules are fresh, notebooks are clean and in order, README is in step."""
-import ast
+import importlib
 import json
 import re
 import shutil
@@ -9,16 +9,13 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+from house import MAY_IMPORT, imports_of, is_exported, module_name, notebooks as exported
 from notebooks import ROOT, notebooks, readme
 
 CELLS = {p: [(c["cell_type"], "".join(c["source"])) for c in json.loads(p.read_text())["cells"]] for p in notebooks()}
 MODULE = {m.group(1): p for p, cells in CELLS.items() for _, s in cells if (m := re.match(r"#\| default_exp (\S+)", s))}
 each = pytest.mark.parametrize("path", CELLS, ids=lambda p: p.stem)
-
-
-def rank(path):
-    return int(path.stem[:2]) if path.stem[:2].isdigit() else 99
 
 
 def files(folder):
@@ -38,7 +35,14 @@ def test_cleaning_and_exporting_change_nothing(tmp_path):
 def test_every_module_has_one_notebook():
     claimed = [s.splitlines()[0] for cells in CELLS.values() for _, s in cells if s.startswith("#| default_exp")]
     assert len(claimed) == len(set(claimed))
-    assert {p.stem for p in (ROOT / "interlib").glob("*.py")} - {"__init__", "_modidx"} == set(MODULE)
+    modules = {p.relative_to(ROOT / "interlib").with_suffix("") for p in (ROOT / "interlib").rglob("*.py")}
+    assert {".".join(m.parts) for m in modules if m.name not in ("__init__", "_modidx")} == set(MODULE)
+
+
+def test_each_chapter_lists_its_rooms_in_reading_order():
+    for chapter in MAY_IMPORT:
+        rooms = [module_name(p).split(".")[1] for p in exported(chapter)]
+        assert importlib.import_module(f"interlib.{chapter}").ROOMS == rooms
 
 
 @each
@@ -50,15 +54,15 @@ def test_directives_come_first(path):
         assert not late
 
 
-@each
-def test_exported_cells_parse_and_import_earlier_notebooks_of_their_side_only(path):
+@pytest.mark.parametrize("path", exported(), ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_rooms_import_from_earlier_rooms_and_from_the_chapters_of_their_row(path):
+    chapter = path.parent.name
     for kind, source in CELLS[path]:
-        if kind != "code" or not re.match(r"#\|\s*export", source): continue
-        for node in ast.walk(ast.parse(source)):
-            if not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("interlib.")): continue
-            other = rank(MODULE[node.module.split(".")[1]])
-            assert (other, MODULE[node.module.split(".")[1]].stem) < (rank(path), path.stem), f"{path.stem} imports {node.module}"
-            if 10 <= rank(path) < 19: assert other >= 10 or other in (0, 1), f"the model side imports {node.module} of the math side"
+        if kind != "code" or not is_exported(source): continue
+        for module, _ in imports_of(source):
+            other = module.split(".")[0]
+            assert other == chapter or other in MAY_IMPORT[chapter], f"{chapter} imports {module}"
+            assert other != chapter or MODULE[module].stem < path.stem, f"{path.stem} imports the later {module}"
 
 
 @each
@@ -89,5 +93,5 @@ def test_links_of_the_readme_exist():
 
 
 def test_import_is_light():
-    code = "import interlib, sys; sys.exit(str([m for m in ('transformers', 'matplotlib', 'captum', 'ipywidgets', 'sklearn', 'pandas', 'scipy') if m in sys.modules] or ''))"
+    code = "import interlib, sys; sys.exit(str([m for m in ('transformers', 'matplotlib', 'captum', 'ipywidgets', 'sklearn', 'pandas', 'scipy', 'torch') if m in sys.modules] or ''))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import interlib as il
-from interlib.coalitions import permute
-from interlib.sparsity import AXIOMS, exponents
-from interlib.synthetic import and_or_game, unanimity
+from interlib.core.coalitions import permute
+from interlib.measure.sparsity import AXIOMS, exponents
+from interlib.core.synthetic import and_or_game, unanimity
 
 REAL = {k: torch.tensor(v) for k, v in np.load(Path(__file__).parent / "data" / "value_tables.npz").items()}
 COLUMNS = ["count", "markov", "sharper", "bound"]
@@ -22,7 +22,7 @@ def valid(seed, n, M, zeros, room):
     "A game without effects above order M whose average output rises by at least `room` a step: the same worth for every player sees to it."
     g = torch.Generator().manual_seed(seed)
     I = torch.randn(2**n, dtype=torch.float64, generator=g) * (torch.rand(2**n, generator=g) >= zeros) * (il.orders(n) <= M)
-    lift = max(0., -np.diff(il.mean_outputs(il.and_inverse(I))).min()) + room
+    lift = max(0., -np.diff(il.sparsity.mean_outputs(il.and_inverse(I))).min()) + room
     return il.and_inverse(torch.where(il.orders(n) == 1, I + lift, I)), M
 
 
@@ -38,7 +38,7 @@ def sums(v):
 
 
 def theorem(v, M, p, tau):
-    "Theorems 2 and 3 of paper 000 with every digit in base n: B(k), least bound on delta, delta."
+    "Theorems 2 and 3 of Ren et al. (2024) with every digit in base n: B(k), least bound on delta, delta."
     n, ubar, A, L1 = sums(v)
     digits, sign = {}, {}
     for k in range(1, M + 1):
@@ -68,7 +68,7 @@ def theorem(v, M, p, tau):
 @given(games, st.floats(.01, 2.), st.sampled_from([0., .3, 1., 5.]))
 def test_count_markov_and_bound_on_valid_games(game, fraction, more):
     v, M = game
-    p_ref, p_exact = exponents(il.mean_outputs(v))
+    p_ref, p_exact = exponents(il.sparsity.mean_outputs(v))
     b = il.sparsity_bound(v, M=M, tau=fraction * il.and_transform(v)[1:].abs().max().item(), p=p_ref + more)
     assert b.proved and b.conditions.holds.all() and (b.p_ref, b.p_exact) == pytest.approx((p_ref, p_exact)) and p_exact >= p_ref
     rows = b.frame[COLUMNS]
@@ -91,7 +91,7 @@ def test_the_theorem_with_its_digits(game, tau):
 @given(tables)
 def test_lemma_2_and_its_inverse(v):
     n, ubar, A, _ = sums(v)
-    assert il.mean_outputs(v).tolist() == pytest.approx(ubar, abs=1e-9)
+    assert il.sparsity.mean_outputs(v).tolist() == pytest.approx(ubar, abs=1e-9)
     assert [sum(comb(m, k) / comb(n, k) * A[k] for k in range(n + 1)) for m in range(n + 1)] == pytest.approx(ubar, abs=1e-9)
     assert [comb(n, k) * sum((-1)**(k - m) * comb(k, m) * ubar[m] for m in range(k + 1)) for k in range(n + 1)] == pytest.approx(A, abs=1e-7)
     assert A[1] == pytest.approx(n * ubar[1], abs=1e-9)
@@ -147,7 +147,7 @@ def test_units_names_and_the_constant_do_not_matter(game, random, unit, constant
 @settings(max_examples=100, deadline=None)
 @given(tables, seeds)
 def test_axioms_on_random_games(v, seed):
-    f = il.axioms(v, seed=seed)
+    f = il.sparsity.axioms(v, seed=seed)
     assert len(f) == len(AXIOMS) == 7 and f.error.max() < 1e-12 * len(v)
 
 
@@ -162,13 +162,13 @@ def test_axioms_on_random_games(v, seed):
 }.items())
 def test_each_axiom_can_be_broken(name, effects):
     v = torch.randn(16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    assert max(il.axioms(v, effects, seed).set_index("axiom").error[name] for seed in range(3)) > 1e-3
+    assert max(il.sparsity.axioms(v, effects, seed).set_index("axiom").error[name] for seed in range(3)) > 1e-3
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_tables(name):
     noisy = [il.decompose(REAL[name], noise=noise) for noise in (.02, .05)]
-    table = il.sparsity_summary([REAL[name], *noisy])
+    table = il.sparsity.sparsity_summary([REAL[name], *noisy])
     sure = table[table.proved]
     assert table.proved.tolist() == [name != "gemma3_2", True, True]
     assert (sure["count"] <= sure.markov).all() and (sure.markov <= sure.sharper * (1 + 1e-7)).all() and (sure.sharper <= sure.bound * (1 + 1e-8)).all()
@@ -200,7 +200,7 @@ def test_special_cases():
     assert il.sparsity_bound(torch.ones(16)).frame.loc["all", COLUMNS].tolist() == [0] * 4
     concave = il.sparsity_bound((il.orders(6).double() + 1).log())                   # p < 1: no digits
     assert concave.p < 1 and concave.proved
-    assert il.mean_outputs(and_or_game(5, {(0, 1, 2): 1., (0, 1): 1., (1, 2): 1., (1,): 1., (2,): 1.})) == pytest.approx([0, .4, 1, 1.9, 3.2, 5])
+    assert il.sparsity.mean_outputs(and_or_game(5, {(0, 1, 2): 1., (0, 1): 1., (1, 2): 1., (1,): 1., (2,): 1.})) == pytest.approx([0, .4, 1, 1.9, 3.2, 5])
 
 
 @settings(max_examples=20, deadline=None)
@@ -208,11 +208,11 @@ def test_special_cases():
 def test_estimates_of_all_masks_are_exact(game, seed):
     v, _ = game
     n = (len(v) - 1).bit_length()
-    f = il.estimate_mean_outputs(lambda m: v[(m.long() << torch.arange(n)).sum(1)], n, per_order=35, seed=seed, batch=7)
-    assert f.exact.all() and f["mean"].tolist() == pytest.approx(il.mean_outputs(v).tolist(), abs=1e-9)
+    f = il.sparsity.estimate_mean_outputs(lambda m: v[(m.long() << torch.arange(n)).sum(1)], n, per_order=35, seed=seed, batch=7)
+    assert f.exact.all() and f["mean"].tolist() == pytest.approx(il.sparsity.mean_outputs(v).tolist(), abs=1e-9)
     assert f.masks.tolist() == [comb(n, m) for m in range(n + 1)]
-    c = il.estimated_conditions(f)
-    assert c.verdict.tolist() == ["holds", "holds"] and c.loc[3, ["low", "high"]].tolist() == pytest.approx([exponents(il.mean_outputs(v))[0]] * 2, abs=1e-6)
+    c = il.sparsity.estimated_conditions(f)
+    assert c.verdict.tolist() == ["holds", "holds"] and c.loc[3, ["low", "high"]].tolist() == pytest.approx([exponents(il.sparsity.mean_outputs(v))[0]] * 2, abs=1e-6)
 
 
 def test_estimates_for_many_players():
@@ -220,14 +220,14 @@ def test_estimates_for_many_players():
     def game(masks):
         calls.append(len(masks))
         return masks.double().mean(1)**2
-    f = il.estimate_mean_outputs(game, n, per_order=20, batch=16)
+    f = il.sparsity.estimate_mean_outputs(game, n, per_order=20, batch=16)
     assert f["mean"].tolist() == pytest.approx([(m / n)**2 for m in range(n + 1)]) and max(calls) <= 16 and sum(calls) == 1 + 1 + 20 * (n - 1)
-    assert il.estimated_conditions(f).loc[3, "high"] == pytest.approx(2)
+    assert il.sparsity.estimated_conditions(f).loc[3, "high"] == pytest.approx(2)
 
 
 @pytest.mark.parametrize("call, error, words", [
-    (lambda v: il.mean_outputs(list(map(str, v.tolist()))), TypeError, "v: got a list of dtype"),
-    (lambda v: il.mean_outputs(v[:5]), ValueError, "power of two"),
+    (lambda v: il.sparsity.mean_outputs(list(map(str, v.tolist()))), TypeError, "v: got a list of dtype"),
+    (lambda v: il.sparsity.mean_outputs(v[:5]), ValueError, "power of two"),
     (lambda v: il.sparsity_bound(v.clone().fill_(torch.nan)), ValueError, "all outputs must be finite"),
     (lambda v: il.sparsity_conditions(v.reshape(2, 4)), ValueError, "v: got shape (2, 4); it must be one value table"),
     (lambda v: il.sparsity_conditions(v, M=4), ValueError, "M: got 4; it must be from 1 to 3"),
@@ -236,13 +236,13 @@ def test_estimates_for_many_players():
     (lambda v: il.sparsity_bound(v, tau="a"), TypeError, "tau: got 'a' of type str"),
     (lambda v: il.sparsity_bound(v, p=-1), ValueError, "p: got -1; it must be finite and at least p_ref"),
     (lambda v: il.sparsity_bound(v[:2]), ValueError, "it takes 2 players or more"),
-    (lambda v: il.sparsity_thresholds(v * 0), ValueError, "no effects at all"),
-    (lambda v: il.sparsity_summary(v), TypeError, "vs: got Tensor"),
-    (lambda v: il.sparsity_summary({"a": v, "b": v[:3]}), ValueError, "vs['b']: v: its last axis has length 3"),
-    (lambda v: il.estimate_mean_outputs(lambda m: m, 3), ValueError, "game: returned shape"),
-    (lambda v: il.estimate_mean_outputs(lambda m: m.sum(1), 3.), TypeError, "n: got 3.0 of type float"),
-    (lambda v: il.estimate_mean_outputs(lambda m: m.sum(1), 3, confidence=95), ValueError, "confidence: got 95; it must be between 0 and 1"),
-    (lambda v: il.plot_counts([1], {"bond": [1]}), ValueError, "counts: got 'bond'"),
+    (lambda v: il.sparsity.sparsity_thresholds(v * 0), ValueError, "no effects at all"),
+    (lambda v: il.sparsity.sparsity_summary(v), TypeError, "vs: got Tensor"),
+    (lambda v: il.sparsity.sparsity_summary({"a": v, "b": v[:3]}), ValueError, "vs['b']: v: its last axis has length 3"),
+    (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m, 3), ValueError, "game: returned shape"),
+    (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m.sum(1), 3.), TypeError, "n: got 3.0 of type float"),
+    (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m.sum(1), 3, confidence=95), ValueError, "confidence: got 95; it must be between 0 and 1"),
+    (lambda v: il.sparsity.plot_counts([1], {"bond": [1]}), ValueError, "counts: got 'bond'"),
 ])
 def test_bad_input_is_refused(call, error, words):
     with pytest.raises(error) as e: call(torch.arange(8.))
@@ -251,8 +251,8 @@ def test_bad_input_is_refused(call, error, words):
 
 def test_figures():
     v = REAL["gemma3_2"]
-    ax = il.plot_mean_outputs({"a": il.mean_outputs(v), "b": il.mean_outputs(REAL["gemma3_0"])}, p=2., unit="log-odds")
+    ax = il.sparsity.plot_mean_outputs({"a": il.sparsity.mean_outputs(v), "b": il.sparsity.mean_outputs(REAL["gemma3_0"])}, p=2., unit="log-odds")
     assert ax.get_ylabel() == "average output (log-odds)" and len(ax.get_legend().get_texts()) == 3
     rows = il.sparsity_bound(v).frame.drop("all")
-    ax = il.plot_counts(rows.index, {k: rows[k] for k in ("count", "bound", "markov")})
+    ax = il.sparsity.plot_counts(rows.index, {k: rows[k] for k in ("count", "bound", "markov")})
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["bound", "markov", "count"] and ax.get_yscale() == "log"

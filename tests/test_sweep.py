@@ -13,13 +13,14 @@ import pytest
 import torch
 
 import interlib as il
-from interlib.files import sealed
-from interlib.sweep import listing, open_sweep, store_measures, sweep, table_path, unfinished, write_json
+from interlib.nets.identity import identity
+from interlib.core.files import seal
+from interlib.app.sweeps import listing, open_sweep, store_measures, sweep, table_path, unfinished, write_json
 
 SCRIPT = """
 import sys, time, torch
-from interlib.games import Game
-from interlib.sweep import sweep
+from interlib.model.games import Game
+from interlib.app.sweeps import sweep
 torch.set_num_threads(1)
 
 def slow(network, sample, factor=1.):
@@ -130,7 +131,7 @@ def test_damaged_files_are_named_and_made_again(part, harm, tmp_path):
 def test_foreign_files_and_folders(tmp_path):
     small(tmp_path / "s")
     want = results(tmp_path / "s")
-    from interlib.files import save_tensors
+    from interlib.core.files import save_tensors
     save_tensors(tmp_path / "s" / "tables/s/a/000002.safetensors", {"w": torch.zeros(3)}, "something.else")
     with pytest.warns(UserWarning, match="holds something.else version 2; it must be interlib.table"): small(tmp_path / "s")
     assert results(tmp_path / "s") == want
@@ -288,7 +289,7 @@ def test_damaged_records_and_logs(tmp_path):
     path.write_text('{"error": ')
     assert small(tmp_path / "s", PICTURES[:2]).status()["failed"] == "1" and "000001.json is damaged" in open_sweep(tmp_path / "s").errors.message[0]
     assert small(tmp_path / "s", PICTURES[:2], retry=True).status()["failed"] == "0"
-    (tmp_path / "s" / "sweep.json").write_text(json.dumps(sealed({"format": "interlib.sweep", "version": 2})))
+    (tmp_path / "s" / "sweep.json").write_text(json.dumps(seal({"format": "interlib.sweep", "version": 2})))
     with pytest.raises(ValueError, match="it has the keys ; they must be alpha, game, models"): open_sweep(tmp_path / "s")
 
 
@@ -307,7 +308,7 @@ def test_what_is_asked_for_is_checked_first(tmp_path):
     from functools import partial
     def own(network, sample, output): return il.image_game(network, grid=2, **sample)
     s = small(tmp_path / "s", PICTURES[:2], game=partial(own), settings={"s": {"output": own}})
-    assert s.said["game"] == s.said["settings"]["s"]["output"] == f"own {il.identity.identity(own)[:32]}"
+    assert s.said["game"] == s.said["settings"]["s"]["output"] == f"own {identity(own)[:32]}"
     with pytest.raises(TypeError, match="samples: got a int; it must be a list of samples"): small(tmp_path / "t", 5)
     with pytest.raises(ValueError, match="settings: got {'s': {1: 2}}"): small(tmp_path / "t", settings={"s": {1: 2}})
     with pytest.raises(ValueError, match="workers: got -1; it must be 1 or more"): small(tmp_path / "t", engine="ray", workers=-1)
@@ -387,7 +388,7 @@ def test_more_workers_than_there_is_room_for(cluster, tmp_path):
 def test_from_the_command_line(tmp_path):
     (tmp_path / "texts.txt").write_text("A good film\nA truly bad film\n?!\n")
     (tmp_path / "sweep.toml").write_text('folder = "kept"\nsamples = "texts.txt"\n[models]\nlm = "smollm2"\n[settings.all]\noutput = "logit"\n')
-    interlib = [sys.executable, "-c", "import sys; from interlib.cli import main; sys.exit(main())"]
+    interlib = [sys.executable, "-c", "import sys; from interlib.app.cli import main; sys.exit(main())"]
     call = lambda *args: subprocess.run([*interlib, *map(str, args)], capture_output=True, text=True)
     done = call("sweep", tmp_path / "sweep.toml", "--quiet")
     assert done.returncode == 1 and "2 tables, 2 decompositions, 1 failed" in done.stdout and "text: got '?!'" in done.stdout
@@ -403,7 +404,7 @@ def test_from_the_command_line(tmp_path):
 @pytest.mark.parametrize("name, data, told", [("a.jsonl", b'{"text": "a"}\n\n{"text":', "samples: line 3 of .*a.jsonl is no JSON"), ("a.txt", b"caf\xe9", "samples: .*a.txt is not UTF-8"),
     ("b.jsonl", '\ufeff{"text": "a\u2028b"}\r\n'.encode(), [{"text": "a\u2028b"}]), ("b.txt", "\ufeffa\x85b\r\n \nc".encode(), ["a\x85b", "c"])])
 def test_files_of_samples(name, data, told, tmp_path):
-    from interlib.cli import read_config
+    from interlib.app.cli import read_config
     (tmp_path / name).write_bytes(data)
     (tmp_path / "sweep.toml").write_text(f'folder = "kept"\nsamples = "{name}"\n[models]\nlm = "smollm2"\n')
     if isinstance(told, list): assert read_config(tmp_path / "sweep.toml")["samples"] == told

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from interlib import training
-from interlib.data import DataSplit, digits
-from interlib.models import bert_tiny, fingerprint, resnet, vgg
-from interlib.training import attack, logits, random_batches, shifted, train, trained, warm_cosine
+from interlib.nets import training
+from interlib.nets.data import DataSplit, digits
+from interlib.nets.identity import fingerprint
+from interlib.nets.networks import bert_tiny, resnet, vgg
+from interlib.nets.training import attack, logits, random_batches, shifted, train, load_trained, warm_cosine
 
 
 def blobs(n=80, m=40, seed=0):
@@ -23,7 +24,7 @@ def blobs(n=80, m=40, seed=0):
 
 
 def mlp(seed=0):
-    with training.seeded(seed): return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
+    with training.fixed_seed(seed): return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
 
 
 def fit(model=None, split=None, **kw): return train(mlp() if model is None else model, blobs() if split is None else split, **{"epochs": 3, "batch_size": 16, "progress": False, **kw})
@@ -143,7 +144,7 @@ def test_attack_raises_the_loss():
     model, split = mlp(), blobs()
     fit(model, split)
     loss = lambda x: nn.functional.cross_entropy(model(x), split.test_y).item()
-    with training.seeded(0):
+    with training.fixed_seed(0):
         noise = torch.empty_like(split.test_x).uniform_(-.5, .5)
         assert loss(split.test_x + attack(model, split.test_x, split.test_y, .5)) > max(loss(split.test_x), loss(split.test_x + noise))
 
@@ -162,7 +163,7 @@ def test_attack_on_texts(texts):
 def attacked_loss(seed, adversarial):
     model, split = mlp(seed), blobs(seed=seed)
     fit(model, split, epochs=20, adversarial=adversarial)
-    with training.seeded(0): moved = split.test_x + attack(model, split.test_x, split.test_y, 1.5)
+    with training.fixed_seed(0): moved = split.test_x + attack(model, split.test_x, split.test_y, 1.5)
     return nn.functional.cross_entropy(model(moved), split.test_y).item()
 
 
@@ -318,7 +319,7 @@ def test_nan_names_the_epoch(tmp_path):
 
 
 def test_unknown_recipe():
-    with pytest.raises(ValueError, match="name: got 'minilm'; it must be one of 'minilm-sentiment', 'minilm3-sentiment', 'resnet20-digit3', 'vgg16-digit3'"): trained("minilm")
+    with pytest.raises(ValueError, match="name: got 'minilm'; it must be one of 'minilm-sentiment', 'minilm3-sentiment', 'resnet20-digit3', 'vgg16-digit3'"): load_trained("minilm")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -339,13 +340,13 @@ def test_on_a_gpu(texts, tmp_path):
 
 @pytest.mark.parametrize("name", ["resnet20-digit3", "vgg16-digit3"])
 def test_networks_of_digit_3(name):
-    net, tokenizer, done = trained(name, progress=False)
+    net, tokenizer, done = load_trained(name, progress=False)
     assert done.accuracy[-1, 1] >= .97 and tokenizer is None and not net.training
 
 
 @pytest.mark.parametrize("name, layers, accuracy", [("minilm-sentiment", 6, .84), ("minilm3-sentiment", 3, .74)])
 def test_minilm_of_sentiment(name, layers, accuracy):
-    model, tokenizer, done = trained(name, progress=False)
+    model, tokenizer, done = load_trained(name, progress=False)
     assert model.config.num_hidden_layers == len(model.bert.encoder.layer) == layers and done.accuracy[-1, 1] >= accuracy
     z = logits(model, training.Texts(["A wonderful, moving film.", "A dull and stupid mess."], tokenizer)[torch.arange(2)])
     assert z.argmax(-1).tolist() == [1, 0]

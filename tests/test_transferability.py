@@ -50,7 +50,7 @@ def test_the_definition(xs, limit):
 @settings(max_examples=60, deadline=None)
 @given(models, limits, st.sampled_from(KINDS))
 def test_shared_and_strength_of_the_same_sets(xs, limit, kind):
-    sets, f = omegas(xs, kind, **limit), il.shared(xs, kind=kind, **limit)
+    sets, f = omegas(xs, kind, **limit), il.shared_interactions(xs, kind=kind, **limit)
     assert set(zip(f.kind, f.members)) == set().union(*sets) and len(f) == len(set().union(*sets))
     assert set(zip(f.kind[f.shared], f.members[f.shared])) == common(sets)
     assert (f.order == f.members.map(len)).all() and (f.shared == (f.salient.map(len) == len(xs))).all()
@@ -107,13 +107,13 @@ def test_samples_of_different_players():
     xs = [[model(2 * n, n), model(2 * n + 1, n)] for n in (2, 4)]
     f = il.transferability(xs, k=5)
     for j, part in f.groupby("sample"): pd.testing.assert_frame_equal(part.drop(columns="sample").reset_index(drop=True), il.transferability(xs[j], k=5))
-    rows = il.shared(xs, k=5)
-    for j, part in rows.groupby("sample"): pd.testing.assert_frame_equal(part.drop(columns="sample").reset_index(drop=True), il.shared(xs[j], k=5))
+    rows = il.shared_interactions(xs, k=5)
+    for j, part in rows.groupby("sample"): pd.testing.assert_frame_equal(part.drop(columns="sample").reset_index(drop=True), il.shared_interactions(xs[j], k=5))
     each, mean = il.shared_strength(xs, k=5, average=False), il.shared_strength(xs, k=5)
     assert mean.order.max() == 4 and len(each) == 2 * len(mean)
     pd.testing.assert_frame_equal(each.groupby(["model", "order", "sign"], sort=False)[["strength", "shared"]].mean().reset_index(), mean)
     assert each[(each["sample"] == 0) & (each.order > 2)].strength.sum() == 0
-    assert il.shared([xs[0]], k=5).columns[0] == "sample"                       # one sample in a list is still a list of samples
+    assert il.shared_interactions([xs[0]], k=5).columns[0] == "sample"                       # one sample in a list is still a list of samples
 
 
 def test_zeros_and_ties():
@@ -124,20 +124,20 @@ def test_zeros_and_ties():
     assert f[f.model == "model 0"].s.eq(0).all() and f[f.model == "model 1"].s.isna().all()
     dust = il.Interactions(torch.tensor([7., 1, 1e-9, -1e-9]), torch.zeros(4))
     assert il.transferability([dust, dust], k=3).salient.max() == il.transferability([dust, dust], tau=0).salient.max() == 1
-    assert len(il.shared([nothing, nothing], k=5)) == 0 and il.shared_strength([nothing, nothing], tau=0.).strength.sum() == 0
-    assert len(il.shared([[nothing, nothing]] * 2, k=5)) == 0
+    assert len(il.shared_interactions([nothing, nothing], k=5)) == 0 and il.shared_strength([nothing, nothing], tau=0.).strength.sum() == 0
+    assert len(il.shared_interactions([[nothing, nothing]] * 2, k=5)) == 0
 
 
 def test_the_constant_is_no_interaction():
     xs = [il.Interactions(torch.tensor([c, 1., 2, 3]), torch.zeros(4)) for c in (1e9, -5.)]
     assert il.transferability(xs, k=3).query("kind == 'and'").salient.tolist() == [3, 3]
-    assert () not in il.shared(xs, tau=0.).members.tolist()
+    assert () not in il.shared_interactions(xs, tau=0.).members.tolist()
     assert xs[0].and_[0] == 1e9
 
 
 def test_one_player():
     xs = [il.Interactions(torch.tensor([0., a]), torch.zeros(2)) for a in (1., -2.)]
-    assert il.shared(xs, k=1)[["model 0", "model 1"]].values.tolist() == [[1., -2.]]
+    assert il.shared_interactions(xs, k=1)[["model 0", "model 1"]].values.tolist() == [[1., -2.]]
     assert il.shared_strength(xs, k=1).shared.tolist() == [1., 0, 0, 2]
 
 
@@ -146,22 +146,22 @@ def test_the_frames_fit_the_plots():
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
     xs = [model(0, 4), model(1, 4)]
-    f, g, h = il.shared(xs, k=9), il.shared_strength(xs, k=9).query("model == 'model 0'"), il.transferability(xs, k=[0, 5, 9]).query("kind == 'and' and model == 'model 0'")
-    il.plot_shared(f[["model 0", "model 1"]].to_dict("list"), f.players, f.kind, f.salient)
-    il.plot_shared_strength(g.order, g.sign, g.strength, g.shared)
-    il.plot_transferability(h.k, h.s)
+    f, g, h = il.shared_interactions(xs, k=9), il.shared_strength(xs, k=9).query("model == 'model 0'"), il.transferability(xs, k=[0, 5, 9]).query("kind == 'and' and model == 'model 0'")
+    il.plots.plot_shared(f[["model 0", "model 1"]].to_dict("list"), f.players, f.kind, f.salient)
+    il.plots.plot_shared_strength(g.order, g.sign, g.strength, g.shared)
+    il.plots.plot_transferability(h.k, h.s)
     plt.close("all")
 
 
 def test_the_name_is_the_function():
-    assert callable(il.transferability) and callable(il.shared)
+    assert callable(il.transferability) and callable(il.shared_interactions)
 
 
 X, Y = model(0, 3), model(1, 3)
 NAMED = il.Interactions(X.and_, X.or_, ["a", "b", "c"])
 
 
-@pytest.mark.parametrize("f", [il.transferability, il.shared, il.shared_strength])
+@pytest.mark.parametrize("f", [il.transferability, il.shared_interactions, il.shared_strength])
 @pytest.mark.parametrize("xs, limit, error, message", [
     ([], dict(k=1), ValueError, "xs: got 0 models; it takes two or more"),
     ([X], dict(k=1), ValueError, "xs: got 1 model; it takes two or more"),
@@ -188,8 +188,8 @@ def test_bad_input(f, xs, limit, error, message):
     with pytest.raises(error, match=message): f(xs, **limit)
 
 
-@pytest.mark.parametrize("f", [il.shared, il.shared_strength])
+@pytest.mark.parametrize("f", [il.shared_interactions, il.shared_strength])
 def test_bad_input_of_the_tables(f):
     with pytest.raises(ValueError, match=r"k: got \[1, 2\]; it must be an int of 0 or more$"): f([X, Y], k=[1, 2])
     with pytest.raises(ValueError, match="kind: got 'AND'; it must be one of 'and', 'or', 'and\\+or'"): f([X, Y], k=1, kind="AND")
-    with pytest.raises(ValueError, match="names: got 'order', which is a column"): il.shared([X, Y], k=1, names=["order", "b"])
+    with pytest.raises(ValueError, match="names: got 'order', which is a column"): il.shared_interactions([X, Y], k=1, names=["order", "b"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shapiq import ExactComputer
 
 import interlib as il
-from interlib.coalitions import permute
+from interlib.core.coalitions import permute
 
 tables = st.integers(1, 8).flatmap(lambda n: st.integers(0, 2**32 - 1).map(lambda seed: torch.randn(2**n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))))
 

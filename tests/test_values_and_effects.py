@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import interlib as il
-from interlib import coalitions
-from interlib.certificate import check_table
-from interlib.decomposition import refined, interior_point, promised
-from interlib.transforms import per_player
+from interlib.core import coalitions
+from interlib.solve.certificate import check_table
+from interlib.solve.decomposition import refined, interior_point, promised
+from interlib.core.transforms import per_player
 
 DTYPES = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -70,7 +70,7 @@ def test_tables_of_any_number_type(dtype):
     assert il.banzhaf_interactions(il.and_transform(v)).tolist() == pytest.approx([float(p) for p in index], rel=1e-5)
     wanted = il.decompose(torch.tensor(values, dtype=torch.float64))
     assert torch.equal(il.decompose(v).and_, wanted.and_)
-    assert torch.equal(il.sobol(v), il.sobol(torch.tensor(values).double()))
+    assert torch.equal(il.rankings.sobol(v), il.rankings.sobol(torch.tensor(values).double()))
 
 
 @pytest.mark.parametrize("make", [
@@ -79,10 +79,10 @@ def test_tables_of_any_number_type(dtype):
 def test_every_function_of_a_table_takes_arrays_and_lists(make):
     v = [0, 1, 2, 5, -1, 3, 3, 9]
     t, given, x = torch.tensor(v).double(), make(v), il.harsanyi(torch.tensor(v).double())
-    for f in (il.and_transform, il.or_transform, il.variance_parts, il.sobol, il.sobol_first, il.sobol_total, il.best_ranking, il.mean_outputs, x.matching_error, x.matching_curve,
-              lambda v: il.insertion(v, [2, 0, 1]), lambda v: il.deletion(v, [2, 0, 1]), lambda v: il.harsanyi(v).and_, lambda v: il.decompose(v).and_, lambda v: il.decompose_shared([v, v])[1].or_,
-              lambda v: coalitions.permute(v, [1, 0, 2]), lambda v: il.sparsity_bound(v).frame, lambda v: il.sparsity_conditions(v), lambda v: il.importance(v, x), lambda v: il.axioms(v),
-              lambda v: il.alternatives(v, k=1)[0].and_, lambda v: torch.tensor(x.how_many(v)), lambda v: il.sparsity_thresholds(v, M=2, unproved=True)):
+    for f in (il.and_transform, il.or_transform, il.rankings.variance_parts, il.rankings.sobol, il.rankings.sobol_first, il.rankings.sobol_total, il.rankings.best_ranking, il.sparsity.mean_outputs, x.matching_error, x.matching_curve,
+              lambda v: il.rankings.insertion(v, [2, 0, 1]), lambda v: il.rankings.deletion(v, [2, 0, 1]), lambda v: il.harsanyi(v).and_, lambda v: il.decompose(v).and_, lambda v: il.decompose_shared([v, v])[1].or_,
+              lambda v: coalitions.permute(v, [1, 0, 2]), lambda v: il.sparsity_bound(v).frame, lambda v: il.sparsity_conditions(v), lambda v: il.rankings.importance(v, x), lambda v: il.sparsity.axioms(v),
+              lambda v: il.alternatives(v, k=1)[0].and_, lambda v: torch.tensor(x.how_many(v)), lambda v: il.sparsity.sparsity_thresholds(v, M=2, unproved=True)):
         ours, theirs = f(given), f(t)
         assert ours.equals(theirs) if hasattr(ours, "equals") else torch.equal(torch.as_tensor(ours).double(), torch.as_tensor(theirs).double())
 
@@ -97,10 +97,10 @@ def test_a_matrix_of_numpy_is_one_table_a_row():
 
 TABLE_FUNCTIONS = {
     "and_transform": il.and_transform, "or_transform": il.or_transform, "harsanyi": il.harsanyi, "decompose": il.decompose, "decompose_shared": lambda v: il.decompose_shared([v, v]),
-    "alternatives": il.alternatives, "variance_parts": il.variance_parts, "sobol": il.sobol, "sobol_first": il.sobol_first, "sobol_total": il.sobol_total, "best_ranking": il.best_ranking,
-    "insertion": lambda v: il.insertion(v, [0, 1]), "deletion": lambda v: il.deletion(v, [0, 1]), "importance": lambda v: il.importance(v, il.harsanyi([0, 1, 2, 5])),
+    "alternatives": il.alternatives, "variance_parts": il.rankings.variance_parts, "sobol": il.rankings.sobol, "sobol_first": il.rankings.sobol_first, "sobol_total": il.rankings.sobol_total, "best_ranking": il.rankings.best_ranking,
+    "insertion": lambda v: il.rankings.insertion(v, [0, 1]), "deletion": lambda v: il.rankings.deletion(v, [0, 1]), "importance": lambda v: il.rankings.importance(v, il.harsanyi([0, 1, 2, 5])),
     "matching_error": lambda v: il.harsanyi([0, 1, 2, 5]).matching_error(v), "how_many": lambda v: il.harsanyi([0, 1, 2, 5]).how_many(v),
-    "mean_outputs": il.mean_outputs, "sparsity_conditions": il.sparsity_conditions, "sparsity_bound": il.sparsity_bound, "axioms": il.axioms}
+    "mean_outputs": il.sparsity.mean_outputs, "sparsity_conditions": il.sparsity_conditions, "sparsity_bound": il.sparsity_bound, "axioms": il.sparsity.axioms}
 
 
 @pytest.mark.parametrize("name", TABLE_FUNCTIONS)
@@ -149,16 +149,16 @@ def test_indices_of_a_model_with_ors_are_those_of_its_outputs():
     (lambda v: il.and_inverse(il.or_transform(v)), "I: got OR effects; it must be AND effects"),
     (lambda v: il.or_inverse(il.and_transform(v)), "I: got AND effects; it must be OR effects"),
     (lambda v: il.Interactions(il.or_transform(v), torch.zeros(4)), "and_: got OR effects"),
-    (lambda v: il.importance(il.harsanyi(v), v), "x: got Tensor; it must be Interactions"),
-    (lambda v: il.attributions(v), "x: got Tensor; it must be Interactions"),
+    (lambda v: il.rankings.importance(il.harsanyi(v), v), "x: got Tensor; it must be Interactions"),
+    (lambda v: il.allocation.attributions(v), "x: got Tensor; it must be Interactions"),
     (lambda v: il.transferability([v, v], k=3), r"xs\[0\]: got Tensor; it must be Interactions"),
     (lambda v: il.order_strength(v), "xs: got Tensor; it must be Interactions"),
     (lambda v: il.generalization_power([v], [v]), r"train_xs\[0\]: got Tensor; it must be Interactions"),
-    (lambda v: il.confusing(il.and_transform(v)), "xs: .* average order"),
-    (lambda v: il.agreement(il.and_transform(v), v), "a: .* average order"),
-    (lambda v: il.ranking_of(il.and_transform(v)), "x: got AND effects"),
-    (lambda v: il.taylor_error(v, torch.sum), "T: got Tensor; it must be a Taylor"),
-    (lambda v: il.weighted_sum(v, "Shapley value"), "T: got Tensor; it must be a Taylor"),
+    (lambda v: il.confusing_samples(il.and_transform(v)), "xs: .* average order"),
+    (lambda v: il.confusion.agreement(il.and_transform(v), v), "a: .* average order"),
+    (lambda v: il.rankings.ranking_of(il.and_transform(v)), "x: got AND effects"),
+    (lambda v: il.taylor.taylor_error(v, torch.sum), "T: got Tensor; it must be a Taylor"),
+    (lambda v: il.taylor_methods.weighted_sum(v, "Shapley value"), "T: got Tensor; it must be a Taylor"),
 ])
 def test_the_wrong_object_is_named(call, message):
     with pytest.raises((TypeError, ValueError), match=message): call(torch.tensor([0., 1., 2., 5.]))
@@ -234,7 +234,7 @@ def test_refinement_is_needed_for_such_tables():
 @pytest.mark.parametrize("scale", [2.**500, 2.**-500, 2.**900, 2.**-900])
 def test_sobol_indices_do_not_depend_on_the_unit(scale):
     v = torch.randn(3, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for f in (il.sobol, il.sobol_first, il.sobol_total): assert torch.equal(f(v * scale), f(v))
+    for f in (il.rankings.sobol, il.rankings.sobol_first, il.rankings.sobol_total): assert torch.equal(f(v * scale), f(v))
 
 
 @pytest.mark.parametrize("scale", [1e160, 1e-160, 1e290, 1e-280])
@@ -251,7 +251,7 @@ def test_decompositions_scale_with_the_unit(scale):
 def test_squares_that_do_not_fit_are_refused():
     v = torch.randn(8, dtype=torch.float64)
     for scale in (1e160, 1e-160):
-        with pytest.raises(ValueError, match="whose squares float64 cannot hold"): il.variance_parts(v * scale)
+        with pytest.raises(ValueError, match="whose squares float64 cannot hold"): il.rankings.variance_parts(v * scale)
 
 
 def test_the_strongest_of_many_come_at_once():
@@ -264,7 +264,7 @@ def test_the_strongest_of_many_come_at_once():
     assert time.perf_counter() - started < 2                            # a frame of everything takes six
     assert top.effect.abs().tolist() == sizes.sort(descending=True).values[:10].tolist()
     for r in top.itertuples(): assert r.effect == (x.and_ if r.kind == "and" else x.or_)[il.coalition(r.members)] and r.order == len(r.members)
-    assert il.ranking_of(il.harsanyi([0, 1, 2, 5]), 1) == [1, 0]
+    assert il.rankings.ranking_of(il.harsanyi([0, 1, 2, 5]), 1) == [1, 0]
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e-5, 1., 1e5, 1e12])
@@ -275,7 +275,7 @@ def test_print_shows_four_digits_of_any_size(scale):
     assert float(repr(x).splitlines()[0].split("constant ")[1]) == pytest.approx(.5 * scale)
     page = x._repr_html_().replace("−", "-").replace(",", "")
     assert f"{3.1416 * scale:+.3g}" in page or f"{3.1416 * scale:+.0f}" in page
-    t = il.Taylor(torch.eye(2).long(), torch.tensor([3.1416, 0.]).double() * scale, torch.ones(2), torch.zeros(2), .5 * scale)
+    t = il.taylor.Taylor(torch.eye(2).long(), torch.tensor([3.1416, 0.]).double() * scale, torch.ones(2), torch.zeros(2), .5 * scale)
     assert float(repr(t).splitlines()[1].split()[0]) == pytest.approx(3.1416 * scale, rel=2e-4)
 
 
@@ -283,7 +283,7 @@ def test_a_short_admm_shows_no_bar(capfd):
     v = il.planted(8, 5, 5)[0] + .1 * torch.randn(256, dtype=torch.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from interlib.first_order import admm
+        from interlib.solve.first_order import admm
         admm(((v - v[0]) / 10)[None, None], torch.full((1, 1), .01).double(), max_iter=100, tol=0.)
     assert capfd.readouterr().err == ""
 
@@ -299,7 +299,7 @@ def run(code, **env):
 def test_memory_knows_the_limits_of_the_process():
     code = """
 import resource, psutil, interlib as il
-from interlib.coalitions import free_memory
+from interlib.core.coalitions import free_memory
 for kind, used in ((resource.RLIMIT_AS, 'vms'), (resource.RLIMIT_DATA, 'data')):
     before = resource.getrlimit(kind)
     resource.setrlimit(kind, (getattr(psutil.Process().memory_info(), used) + 10**9, before[1]))
@@ -334,7 +334,7 @@ def test_threads_are_told_to_wait_quietly_unless_somebody_chose():
 import os, torch
 torch.set_num_threads(2)
 import interlib as il
-from interlib.decomposition import solvers
+from interlib.solve.decomposition import solvers
 own = solvers['ipm']
 def watch(*args): print(torch.get_num_threads()); return own(*args)
 watch.__name__ = 'ipm'

@@ -21,7 +21,7 @@ from PIL import Image
 import interlib as il
 from browser import CHROMIUM
 from test_hostile_names import SCRIPTS
-from interlib.widgets import Compare, ConfusingSamples, Explorer, Panel, Sample, Sharing, Sparsity, Toggles, WhatIf, Work, counts, listed, printed, sample_html, sample_of
+from interlib.app.widgets import Compare, ConfusingSamples, Explorer, Panel, Sample, Sharing, Sparsity, Toggles, WhatIf, Work, counts, listed, printed, sample_html, sample_of
 
 DATA = Path(__file__).parent / "data"
 SENTENCE = "The old man went to the bank of the"
@@ -68,7 +68,7 @@ def test_words_are_text():
 
 
 def test_copy_is_kept_up_to_date(monkeypatch):
-    import interlib.widgets
+    import interlib.app.widgets
     shown = []
     class Handle:
         def update(self, data, raw): shown.append(data)
@@ -273,7 +273,7 @@ def test_one_row_of_words_at_a_time(tiny_lm):
 
 def test_what_can_mask_is_what_the_model_has(tiny_lm, monkeypatch):
     from copy import deepcopy
-    import interlib.widgets
+    import interlib.app.widgets
     model, tokenizer = tiny_lm
     masked = deepcopy(tokenizer)
     masked.add_special_tokens({"mask_token": "[MASK]"})
@@ -352,7 +352,7 @@ def served(command, folder, patience=90):
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    server, url = served([sys.executable, "-c", "from interlib.cli import main; main(['app', '--no-browser', '--port', '0'])"], tmp_path_factory.mktemp("app"))
+    server, url = served([sys.executable, "-c", "from interlib.app.cli import main; main(['app', '--no-browser', '--port', '0'])"], tmp_path_factory.mktemp("app"))
     yield url
     os.killpg(server.pid, signal.SIGINT)
     server.wait(20)
@@ -378,7 +378,7 @@ def test_a_newcomer_explains_a_sentence(app, browser, shots):
     v = il.evaluate(game, progress=False)
     x = il.decompose(v)
     facts = page.numbers(".il-explorer")
-    assert facts[0] == game.meta["target"].strip() and facts[1] == il.plots._signed(v[-1].item()) and facts[2] == il.plots._signed(v[0].item())
+    assert facts[0] == game.meta["target"].strip() and facts[1] == il.plots.signed_number(v[-1].item()) and facts[2] == il.plots.signed_number(v[0].item())
     assert facts[3] == str(x.how_many(v))
     strongest = listed(x, sample_of(game).names).iloc[0]
     assert page.js("document.querySelector('.il-what-if tr td:nth-child(3)').textContent") == strongest.text
@@ -418,7 +418,7 @@ def test_mistakes_are_explained_on_the_page(app, browser):
 
 PANELS = """
 import torch, numpy as np, interlib as il
-from interlib.widgets import *
+from interlib.app.widgets import *
 v, w = (torch.from_numpy(np.load({data!r})[name]) for name in ("smollm2_0", "gemma3_0"))
 words = "A red apple falls to the ground because of the pull of".split()
 gravity = Sample([(word, i - 2 if i > 1 else None) for i, word in enumerate(words)])
@@ -432,9 +432,9 @@ display(Sharing(pair, ["SmolLM2", "Gemma 3"], eight.names, share=None))
 ---
 display(Compare(il.decompose_shared(pair, share=None), ["SmolLM2", "Gemma 3"], eight, k=12))
 ---
-threes, networks = il.digits().test_x[il.digits().test_y == 3][:12], {{}}
+threes, networks = il.data.digits().test_x[il.data.digits().test_y == 3][:12], {{}}
 for name in ("resnet20-digit3", "vgg16-digit3"):
-    model, _, training = il.trained(name, progress=False)
+    model, _, training = il.load_trained(name, progress=False)
     games, networks[name] = [il.image_game(model, image, players=8, choose="random", target=1, seed=i) for i, image in enumerate(threes)], {{}}
     for e in (1, 6):
         training.load(model, e)
@@ -464,7 +464,7 @@ def panels(tmp_path_factory, browser):
     folder = tmp_path_factory.mktemp("panels")
     cells = [nbformat.v4.new_code_cell(c.strip()) for c in PANELS.format(data=str(DATA / "value_tables.npz"), hostile=SCRIPTS).split("---")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}), folder / "panels.ipynb")
-    from interlib.cli import _free_port
+    from interlib.app.cli import _free_port
     port = _free_port(0)
     code = f"import subprocess, sys; print('http://localhost:{port}/', flush=True); subprocess.run([sys.executable, '-m', 'voila', 'panels.ipynb', '--port={port}', '--no-browser', '--Voila.log_level=ERROR'])"
     server, url = served([sys.executable, "-c", code], folder)

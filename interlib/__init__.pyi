@@ -1,0 +1,41 @@
+"The public face: the road at the top, everything else by its room. Each name is loaded when it is first asked for."
+from .core.coalitions import coalition, masks, members, orders
+from .core.interactions import Interactions, Solution
+from .core.synthetic import and_or_game, planted
+from .core.transforms import and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform, shapley, shapley_interactions
+from .solve.decomposition import alternatives, decompose, decompose_shared, harsanyi
+from .measure.confusion import average_order, confusing_samples, generalization_power, offsetting, order_strength
+from .measure.sharing import shared_interactions, shared_strength, transferability
+from .measure.sparsity import sparsity_bound, sparsity_conditions
+from .nets.networks import load_encoder, load_lm, open_model
+from .nets.training import load_trained
+from .model.masking import Baseline
+from .model.baselines import learn_baseline
+from .model.games import Game, image_game
+from .model.text_games import text_game
+from .model.layers import feature_game
+from .model.table_games import tabular_game
+from .model.concepts import concept_game
+from .model.evaluation import cost, evaluate
+from .app.samples import explain_samples
+from .app.sweeps import open_sweep, sweep
+from .app.widgets import Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf
+from .draw import plots
+from .measure import allocation, confusion, rankings, sparsity, taylor, taylor_methods, taylor_principles
+from .model import concepts, explainers
+from .nets import data, networks, training
+from .app import samples
+from .solve import first_order
+
+__all__ = [
+    "Baseline", "Compare", "ConfusingSamples", "Explorer", "Game", "Interactions", "Sharing", "Solution",
+    "Sparsity", "WhatIf", "allocation", "alternatives", "and_inverse", "and_or_game", "and_transform",
+    "average_order", "banzhaf", "banzhaf_interactions", "coalition", "concept_game", "concepts",
+    "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_shared", "evaluate",
+    "explain_samples", "explainers", "feature_game", "first_order", "generalization_power", "harsanyi",
+    "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "masks", "members", "networks",
+    "offsetting", "open_model", "open_sweep", "or_inverse", "or_transform", "order_strength", "orders", "planted",
+    "plots", "rankings", "samples", "shapley", "shapley_interactions", "shared_interactions", "shared_strength",
+    "sparsity", "sparsity_bound", "sparsity_conditions", "sweep", "tabular_game", "taylor", "taylor_methods",
+    "taylor_principles", "text_game", "training", "transferability",
+]

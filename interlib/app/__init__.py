@@ -1,0 +1,7 @@
+"""What people start: explain, samples, sweeps, reports, widgets, the command."""
+import lazy_loader
+
+ROOMS = [
+    "samples", "sweeps", "serving", "widgets", "cli",
+]
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

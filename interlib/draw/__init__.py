@@ -1,0 +1,7 @@
+"""Figures: tensors and labels in, axes out."""
+import lazy_loader
+
+ROOMS = [
+    "drawing", "curves", "portraits", "plots",
+]
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

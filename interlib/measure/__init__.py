@@ -1,0 +1,7 @@
+"""What is read off interactions: sharing, confusion, rankings, sparsity, Taylor terms."""
+import lazy_loader
+
+ROOMS = [
+    "sharing", "confusion", "rankings", "sparsity", "allocation", "taylor", "taylor_methods", "taylor_principles",
+]
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)
