@@ -1,6 +1,7 @@
 "The public face: the road at the top, everything else by its room. Each name is loaded when it is first asked for."
 from .core.coalitions import coalition, masks, members, orders
-from .core.interactions import Interactions, Solution
+from .core.interactions import Interactions
+from .core.solution import Solution
 from .core.synthetic import and_or_game, planted
 from .core.transforms import and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform, shapley, shapley_interactions
 from .solve.decomposition import alternatives, decompose, decompose_shared, harsanyi

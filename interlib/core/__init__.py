@@ -2,6 +2,6 @@
 import lazy_loader
 
 ROOMS = [
-    "coalitions", "checks", "labels", "files", "transforms", "synthetic", "interactions",
+    "coalitions", "checks", "labels", "files", "transforms", "synthetic", "names", "solution", "effects", "interactions", "exports",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)
