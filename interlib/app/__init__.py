@@ -2,6 +2,6 @@
 import lazy_loader
 
 ROOMS = [
-    "samples", "sweeps", "serving", "widgets", "cli",
+    "explanation", "samples", "sweeps", "serving", "widgets", "cli",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DENSE', 'METHODS', 'ROOM_OF', 'UNITS', 'TABLE', 'KEPT', 'LISTED', 'TABLES', 'Interactions', 'dense', 'check_masks',
-           'counts', 'check_limits', 'significant', 'check_contents', 'from_file']
+           'counts', 'check_limits', 'significant', 'is_game', 'check_contents', 'from_file']
 
 # %% ../../nbs/core/09_interactions.ipynb #63fe1b9a
 from dataclasses import asdict
@@ -27,7 +27,9 @@ from .transforms import and_inverse, and_transform, check_values, mark, or_inver
 DENSE = 24 # players at most for tables of all coalitions
 METHODS = { # methods that stand in other rooms, which are opened when one of them is first asked for
     "core.exports": "_repr_html_ to_csv to_dict to_json to_latex to_shapiq to_table",
-    "draw.figures": "plot plot_matching plot_network plot_patches plot_strengths plot_words",
+    "draw.figures": (
+        "plot plot_brackets plot_matching plot_network plot_patch_groups plot_patches plot_strengths plot_words"
+    ),
     "app.report": "report",
 }
 ROOM_OF = {name: f"interlib.{room}" for room, names in METHODS.items() for name in names.split()}
@@ -348,6 +350,29 @@ def __repr__(self:Interactions):
         bound = f"objective {proof.objective:.6g}, lower bound {proof.lower_bound:.6g}, gap {proof.gap:.1e}"
         lines.append(f"{bound} ({proof.solver})")
     return "\n".join(lines)
+
+# %% ../../nbs/core/09_interactions.ipynb #b9000002
+def is_game(
+    players, # what the caller gave as names
+)->bool:
+    "Tells whether names come with what else a game knows of itself."
+    return hasattr(players, "players")
+
+
+@patch
+def describe(
+    self:Interactions,
+    game, # anything with `players` and, if it has them, `meta`, `words`, `picture`, `regions`
+    **notes, # for `meta`
+)->Interactions:
+    "Returns the interactions with what a game knows of itself: names told apart, target, unit, words or picture."
+    meta = {**getattr(game, "meta", {}), **notes}
+    words = getattr(game, "words", None)
+    if words is not None: meta["words"] = [list(pair) for pair in words]
+    new = self.replace(players=game, meta=meta)
+    new.picture = getattr(game, "picture", None)
+    new.regions = getattr(game, "regions", None)
+    return new
 
 # %% ../../nbs/core/09_interactions.ipynb #338913ed
 KEPT = {"v": torch.float64, "picture": None, "regions": torch.int64} # tensors of a file that need not be there

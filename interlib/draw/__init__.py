@@ -2,6 +2,6 @@
 import lazy_loader
 
 ROOMS = [
-    "drawing", "curves", "portraits", "plots",
+    "drawing", "curves", "portraits", "plots", "figures",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)
