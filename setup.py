@@ -21,6 +21,7 @@ setup(
     url=cfg["git_url"],
     keywords=cfg["keywords"],
     packages=find_packages(include=["interlib", "interlib.*"]),
+    package_data={"": ["*.pyi", "py.typed", "*.html", "*.css", "*.js", "*.json", "*.npz"]},
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
     extras_require={"dev": dev, "app": cfg["app_requirements"].split(), "ray": cfg["ray_requirements"].split(), "all": [*cfg["all_requirements"].split(), *dev]},

@@ -18,10 +18,12 @@ from .model.layers import feature_game
 from .model.table_games import tabular_game
 from .model.concepts import concept_game
 from .model.evaluation import cost, evaluate
+from .app.explanation import explain
 from .app.samples import explain_samples
 from .app.sweeps import open_sweep, sweep
 from .app.widgets import Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf
 from .draw import plots
+from .core import examples
 from .measure import allocation, confusion, rankings, sparsity, taylor, taylor_methods, taylor_principles
 from .model import concepts, explainers
 from .nets import data, networks, training
@@ -32,7 +34,7 @@ __all__ = [
     "Baseline", "Compare", "ConfusingSamples", "Explorer", "Game", "Interactions", "Sharing", "Solution",
     "Sparsity", "WhatIf", "allocation", "alternatives", "and_inverse", "and_or_game", "and_transform",
     "average_order", "banzhaf", "banzhaf_interactions", "coalition", "concept_game", "concepts",
-    "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_shared", "evaluate",
+    "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_shared", "evaluate", "examples", "explain",
     "explain_samples", "explainers", "feature_game", "first_order", "generalization_power", "harsanyi",
     "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "masks", "members", "networks",
     "offsetting", "open_model", "open_sweep", "or_inverse", "or_transform", "order_strength", "orders", "planted",
