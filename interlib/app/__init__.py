@@ -2,6 +2,6 @@
 import lazy_loader
 
 ROOMS = [
-    "explanation", "samples", "sweeps", "serving", "widgets", "cli",
+    "explanation", "samples", "sweeps", "serving", "widgets", "cli", "pages", "sums", "report",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

@@ -64,7 +64,7 @@ def check_before(
     check_cache(cache)
     check_decomposition(solver, game.n, 1, 1, "cpu")
 
-
+# %% ../../nbs/app/00_explanation.ipynb #4dcb3791
 def decompose_all(
     v:Tensor, # `(2**n,)` or `(targets, 2**n)`
     game:Game,
@@ -78,7 +78,7 @@ def decompose_all(
         where = f"are kept in {cache}" if cache else "are lost: a folder as `cache` keeps them"
         raise KeyboardInterrupt(f"while decomposing; the {v.numel():,} outputs {where}") from None
 
-# %% ../../nbs/app/00_explanation.ipynb #13d6f73d
+# %% ../../nbs/app/00_explanation.ipynb #35ac0379
 def explain(
     game, # `Game`, or a function on bool coalitions `(B, n)`
     noise:float=0.02, # bound on the noise, as a fraction of `|v(N) - v(empty)|`

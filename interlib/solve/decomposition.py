@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['promised', 'NOTHING', 'solvers', 'needs', 'harsanyi', 'meet_matrix', 'join_matrix', 'normal_matrix', 'normal_solver',
-           'keep_best', 'interior_point', 'refined', 'with_unit_size', 'calm', 'check_decomposition', 'decompose',
-           'alternatives', 'decompose_shared']
+           'keep_best', 'interior_point', 'refined', 'with_unit_size', 'calm', 'check_decomposition', 'tell',
+           'decompose', 'alternatives', 'decompose_shared']
 
 # %% ../../nbs/solve/02_decomposition.ipynb #4556bbec
 import os
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .certificate import Equations, check_table, highs, lower_bound, repair, splits, strength
 from ..core.coalitions import check_memory, n_players
-from ..core.interactions import Interactions, Solution, check_players
+from ..core.interactions import Interactions, is_game, Solution, check_players
 from ..core.transforms import and_inverse, and_transform
 
 # %% ../../nbs/solve/02_decomposition.ipynb #3f5c28f7
@@ -386,6 +386,17 @@ def _results(v, x, C, lam, iterations, tau, alpha, zeta, seconds, players, name)
     return [[Interactions(and_[b, i], or_[b, i], players, Solution(objective[b], min(bound[b], objective[b]), seconds, iterations[b].item(), name)) for i in range(v.shape[1])] for b in range(len(v))]
 
 # %% ../../nbs/solve/02_decomposition.ipynb #4c5260ef
+def tell(
+    x:Interactions,
+    v:Tensor, # the outputs that they explain `(2**n,)`
+    players, # names, a game that has them, or None
+    noise:float, # as in `decompose`
+)->Interactions:
+    "Returns the interactions with the outputs, and with what a game knows of itself."
+    x = x.replace(v=v)
+    return x.describe(players, noise=noise) if is_game(players) else x.replace(meta={"noise": noise})
+
+
 def decompose(
     v, # value table `(2**n,)`, or a batch of them `(..., 2**n)`: a tensor, numpy array or list
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`, from 0 to 1
@@ -397,13 +408,14 @@ def decompose(
     Of several optima the interior point returns one near their centre. OR effects of single players are reported as AND, where they are the same.
     Raises `TypeError` or `ValueError` for a table or argument that cannot be used, before any work starts; warns if "ipm" or "highs" ends with a proven gap above 1e-6, "admm" above 1e-2. Effects that sum up to less than 1e-12 of the largest output count as none."""
     v = check_table(v)
-    players = check_players(players, n_players(v))
+    said, players = players, check_players(players, n_players(v))
     noise = _number("noise", noise, 0, 1, "a fraction of |v(N) - v(empty)|")
     solver, name = check_decomposition(solver, n_players(v), 1, 1, v.device)
     started, flat = time.perf_counter(), v.reshape(-1, 1, v.shape[-1])
     tau = noise * (flat[..., -1] - flat[..., 0]).abs()
     solved = _solve(flat - flat[..., :1], tau, 1., None, solver)
     found = [x for x, in _results(flat, *solved, tau, 1., None, (time.perf_counter() - started) / len(flat), players, name)]
+    found = [tell(x, table, said, noise) for x, table in zip(found, v.reshape(-1, v.shape[-1]))]
     return found if v.ndim > 1 else found[0]
 
 # %% ../../nbs/solve/02_decomposition.ipynb #d4e52b99
