@@ -7,7 +7,8 @@ from .core.transforms import and_inverse, and_transform, banzhaf, banzhaf_intera
 from .solve.decomposition import alternatives, decompose, decompose_shared, harsanyi
 from .measure.confusion import average_order, confusing_samples, generalization_power, offsetting, order_strength
 from .measure.sharing import shared_interactions, shared_strength, transferability
-from .measure.sparsity import sparsity_bound, sparsity_conditions
+from .measure.conditions import sparsity_conditions
+from .measure.sparsity import sparsity_bound
 from .nets.networks import load_encoder, load_lm, open_model
 from .nets.training import load_trained
 from .model.masking import Baseline
@@ -24,7 +25,7 @@ from .app.sweeps import open_sweep, sweep
 from .app.widgets import Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf
 from .draw import plots
 from .core import examples
-from .measure import allocation, confusion, rankings, sparsity, taylor, taylor_methods, taylor_principles
+from .measure import allocation, axioms, confusion, rankings, sparsity, taylor, taylor_methods, taylor_principles
 from .model import concepts, explainers
 from .nets import data, networks, training
 from .app import samples
@@ -33,7 +34,7 @@ from .solve import first_order
 __all__ = [
     "Baseline", "Compare", "ConfusingSamples", "Explorer", "Game", "Interactions", "Sharing", "Solution",
     "Sparsity", "WhatIf", "allocation", "alternatives", "and_inverse", "and_or_game", "and_transform",
-    "average_order", "banzhaf", "banzhaf_interactions", "coalition", "concept_game", "concepts",
+    "average_order", "axioms", "banzhaf", "banzhaf_interactions", "coalition", "concept_game", "concepts",
     "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_shared", "evaluate", "examples", "explain",
     "explain_samples", "explainers", "feature_game", "first_order", "generalization_power", "harsanyi",
     "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "masks", "members", "networks",

@@ -33,7 +33,7 @@ def test_complete_on_every_masked_sample(which, request):
     assert a.shape == (2**game.n, game.n) and a.dtype == torch.float64
     assert (a.sum(1) - (v - v[0])).abs().max() < .1 * (v - v[0]).abs().max()
     assert a[~il.masks(game.n)].abs().max() == 0                                            # nothing for the masked
-    frame = il.allocation.attributed_by_order(a, game.players)
+    frame = il.allocation.split_attributions(a, game.players)
     np.testing.assert_allclose(frame.groupby("player", sort=False)[["own", "foreign"]].sum().sum(axis=1), a[-1], atol=1e-8)
 
 
@@ -101,7 +101,7 @@ def test_the_network_is_borrowed(picture):
 @given(st.integers(1, 5), st.integers(0, 1000))
 def test_orders_add_up(n, seed):
     a = torch.randn(2**n, n, generator=torch.Generator().manual_seed(seed)).double()
-    frame = il.allocation.attributed_by_order(a)
+    frame = il.allocation.split_attributions(a)
     np.testing.assert_allclose(frame.groupby("player")[["own", "foreign"]].sum().sum(axis=1), a[-1], atol=1e-9)
     np.testing.assert_allclose(frame[frame.order == 0].foreign, a[0], atol=1e-12)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import interlib as il
 from interlib.core.coalitions import permute
-from interlib.measure.sparsity import AXIOMS, exponents
+from interlib.measure.axioms import AXIOMS
+from interlib.measure.conditions import exponents
 from interlib.core.synthetic import and_or_game, unanimity
 
 REAL = {k: torch.tensor(v) for k, v in np.load(Path(__file__).parent / "data" / "value_tables.npz").items()}
@@ -147,7 +148,7 @@ def test_units_names_and_the_constant_do_not_matter(game, random, unit, constant
 @settings(max_examples=100, deadline=None)
 @given(tables, seeds)
 def test_axioms_on_random_games(v, seed):
-    f = il.sparsity.axioms(v, seed=seed)
+    f = il.axioms.axiom_errors(v, seed=seed)
     assert len(f) == len(AXIOMS) == 7 and f.error.max() < 1e-12 * len(v)
 
 
@@ -162,7 +163,7 @@ def test_axioms_on_random_games(v, seed):
 }.items())
 def test_each_axiom_can_be_broken(name, effects):
     v = torch.randn(16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    assert max(il.sparsity.axioms(v, effects, seed).set_index("axiom").error[name] for seed in range(3)) > 1e-3
+    assert max(il.axioms.axiom_errors(v, effects, seed).set_index("axiom").error[name] for seed in range(3)) > 1e-3
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -208,7 +209,7 @@ def test_special_cases():
 def test_estimates_of_all_masks_are_exact(game, seed):
     v, _ = game
     n = (len(v) - 1).bit_length()
-    f = il.sparsity.estimate_mean_outputs(lambda m: v[(m.long() << torch.arange(n)).sum(1)], n, per_order=35, seed=seed, batch=7)
+    f = il.sparsity.estimate_mean_outputs(lambda m: v[(m.long() << torch.arange(n)).sum(1)], n, per_order=35, seed=seed, batch_size=7)
     assert f.exact.all() and f["mean"].tolist() == pytest.approx(il.sparsity.mean_outputs(v).tolist(), abs=1e-9)
     assert f.masks.tolist() == [comb(n, m) for m in range(n + 1)]
     c = il.sparsity.estimated_conditions(f)
@@ -220,7 +221,7 @@ def test_estimates_for_many_players():
     def game(masks):
         calls.append(len(masks))
         return masks.double().mean(1)**2
-    f = il.sparsity.estimate_mean_outputs(game, n, per_order=20, batch=16)
+    f = il.sparsity.estimate_mean_outputs(game, n, per_order=20, batch_size=16)
     assert f["mean"].tolist() == pytest.approx([(m / n)**2 for m in range(n + 1)]) and max(calls) <= 16 and sum(calls) == 1 + 1 + 20 * (n - 1)
     assert il.sparsity.estimated_conditions(f).loc[3, "high"] == pytest.approx(2)
 
@@ -230,17 +231,17 @@ def test_estimates_for_many_players():
     (lambda v: il.sparsity.mean_outputs(v[:5]), ValueError, "power of two"),
     (lambda v: il.sparsity_bound(v.clone().fill_(torch.nan)), ValueError, "all outputs must be finite"),
     (lambda v: il.sparsity_conditions(v.reshape(2, 4)), ValueError, "v: got shape (2, 4); it must be one value table"),
-    (lambda v: il.sparsity_conditions(v, M=4), ValueError, "M: got 4; it must be from 1 to 3"),
-    (lambda v: il.sparsity_conditions(v, M=True), TypeError, "M: got True of type bool"),
+    (lambda v: il.sparsity_conditions(v, M=4), ValueError, "M: got 4; it must be an int from 1 to 3"),
+    (lambda v: il.sparsity_conditions(v, M=True), TypeError, "M: got True; it must be an int"),
     (lambda v: il.sparsity_bound(v, tau=-1), ValueError, "tau: got -1; it must be a finite number above 0"),
-    (lambda v: il.sparsity_bound(v, tau="a"), TypeError, "tau: got 'a' of type str"),
+    (lambda v: il.sparsity_bound(v, tau="a"), TypeError, "tau: got 'a'; it must be a finite number"),
     (lambda v: il.sparsity_bound(v, p=-1), ValueError, "p: got -1; it must be finite and at least p_ref"),
     (lambda v: il.sparsity_bound(v[:2]), ValueError, "it takes 2 players or more"),
     (lambda v: il.sparsity.sparsity_thresholds(v * 0), ValueError, "no effects at all"),
     (lambda v: il.sparsity.sparsity_summary(v), TypeError, "vs: got Tensor"),
     (lambda v: il.sparsity.sparsity_summary({"a": v, "b": v[:3]}), ValueError, "vs['b']: v: its last axis has length 3"),
     (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m, 3), ValueError, "game: returned shape"),
-    (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m.sum(1), 3.), TypeError, "n: got 3.0 of type float"),
+    (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m.sum(1), 3.), TypeError, "n: got 3.0; it must be an int of 1 or more"),
     (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m.sum(1), 3, confidence=95), ValueError, "confidence: got 95; it must be between 0 and 1"),
     (lambda v: il.sparsity.plot_counts([1], {"bond": [1]}), ValueError, "counts: got 'bond'"),
 ])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import interlib as il
 from interlib.measure.taylor import expand, masked_outputs, random_polynomial
-from interlib.measure.taylor_methods import grad_cam, random_neuron
+from interlib.measure.attribution_methods import grad_cam, random_neuron
 
 F64 = torch.float64
 seeds = st.integers(0, 2**32 - 1)
@@ -76,8 +76,8 @@ def test_weighted_sum_is_the_method(seed, n):
         b = b if m.several else [0 * x] if m.zero else b[:1]
         given_ = {"patches": [(0, n - 1), *[(i,) for i in range(1, n - 1)]], "channels": n, "eps": .5, "alpha": 3., "beta": 2.}
         options = {k: given_[k] for k in m.options}
-        d = il.taylor_methods.by_definition(name, f, x, torch.stack(b), **options)
-        a = il.taylor_methods.weighted_sum([il.taylor.taylor_interactions(f, x, row, degree=5) for row in b], name, f if m.neuron else None, **options)
+        d = il.taylor_methods.run_method(name, f, x, torch.stack(b), **options)
+        a = il.taylor_methods.weigh_terms([il.taylor.taylor_interactions(f, x, row, degree=5) for row in b], name, f if m.neuron else None, **options)
         close(a, d, 1e-7 * max(1, float(d.abs().max())))
 
 
@@ -92,38 +92,38 @@ def test_shapley_by_permutations(seed, n):
             before, here[i] = p(here), x[i]
             total[i] += p(here) - before
     size = max(1, float(total.abs().max()))
-    close(il.taylor_methods.weighted_sum(expand(p, x, b), "Shapley value"), (total / math.factorial(n)).tolist(), 1e-8 * size)
-    close(il.allocation.attributions(expand(p, x, b).interactions()), (total / math.factorial(n)).tolist(), 1e-8 * size)
+    close(il.taylor_methods.weigh_terms(expand(p, x, b), "Shapley value"), (total / math.factorial(n)).tolist(), 1e-8 * size)
+    close(il.allocation.player_shares(expand(p, x, b).interactions()), (total / math.factorial(n)).tolist(), 1e-8 * size)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 @pytest.mark.parametrize("which", [0, 1])
 def test_P1(name, which):
     b, stated, options = (B0, B1)[which], GOLDEN[name][which], {"patches": PATCHES} if "patches" in name else {}
-    close(il.taylor_methods.weighted_sum(il.taylor.taylor_interactions(P1, X, b), name, **options), stated)
-    close(il.taylor_methods.by_definition(name, P1, X, b, **options), stated)
+    close(il.taylor_methods.weigh_terms(il.taylor.taylor_interactions(P1, X, b), name, **options), stated)
+    close(il.taylor_methods.run_method(name, P1, X, b, **options), stated)
 
 
 @pytest.mark.parametrize("name", AVERAGED)
 def test_P1_over_baselines(name):
     baselines = torch.stack([B0, B1, B2])
-    close(il.taylor_methods.weighted_sum([il.taylor.taylor_interactions(P1, X, b) for b in baselines], name), AVERAGED[name])
-    close(il.taylor_methods.by_definition(name, P1, X, baselines), AVERAGED[name])
+    close(il.taylor_methods.weigh_terms([il.taylor.taylor_interactions(P1, X, b) for b in baselines], name), AVERAGED[name])
+    close(il.taylor_methods.run_method(name, P1, X, baselines), AVERAGED[name])
 
 
 @pytest.mark.parametrize("name, options", NEURON)
 def test_P2(name, options):
     m, options = il.taylor_methods.METHODS[name], dict(options)
-    close(il.taylor_methods.by_definition(name, P2, ONES, **options), NEURON[name, tuple(options.items())])
-    close(il.taylor_methods.weighted_sum(il.taylor.taylor_interactions(P2, ONES, degree=3), name, P2 if m.neuron else None, **options), NEURON[name, tuple(options.items())])
+    close(il.taylor_methods.run_method(name, P2, ONES, **options), NEURON[name, tuple(options.items())])
+    close(il.taylor_methods.weigh_terms(il.taylor.taylor_interactions(P2, ONES, degree=3), name, P2 if m.neuron else None, **options), NEURON[name, tuple(options.items())])
 
 
 def test_P2_from_another_baseline():
     T = il.taylor.taylor_interactions(P2B, ONES, BB, degree=3)
     for name, stated in {"DeepLIFT rescale": [4.139375, 6.2090625, -3.10453125], "DeepLIFT RevealCancel": [4.4440625, 6.66609375, -3.86625], "Deep SHAP": [4.3971875, 6.43171875, -3.585]}.items():
-        close(il.taylor_methods.by_definition(name, P2B, ONES, BB), stated)
-        close(il.taylor_methods.weighted_sum(T, name, P2B if il.taylor_methods.METHODS[name].neuron else None), stated)
-    close(il.taylor_methods.by_definition("LRP-epsilon", P2B, ONES), [6.945, 3.4725, -3.4725])
+        close(il.taylor_methods.run_method(name, P2B, ONES, BB), stated)
+        close(il.taylor_methods.weigh_terms(T, name, P2B if il.taylor_methods.METHODS[name].neuron else None), stated)
+    close(il.taylor_methods.run_method("LRP-epsilon", P2B, ONES), [6.945, 3.4725, -3.4725])
 
 
 def test_P3():
@@ -132,9 +132,9 @@ def test_P3():
     net = lambda x: sum(v * h(x) for v, h in zip(readout, layer))
     T = il.taylor.taylor_fft(net, x, b, nodes=24)
     assert max(il.taylor.taylor_error(T, net).values()) < 1e-13
-    close(il.taylor_methods.weighted_sum(T, "integrated gradients"), [.1190354845, -.4554146125, -.638483612])
-    close(sum(v * il.taylor_methods.by_definition("DeepLIFT rescale", h, x, b) for v, h in zip(readout, layer)), [.1190354845, -.4554146125, -.638483612])
-    close(sum(v * il.taylor_methods.by_definition("DeepLIFT RevealCancel", h, x, b) for v, h in zip(readout, layer)), [.1143410906, -.4527321016, -.6364717289])
+    close(il.taylor_methods.weigh_terms(T, "integrated gradients"), [.1190354845, -.4554146125, -.638483612])
+    close(sum(v * il.taylor_methods.run_method("DeepLIFT rescale", h, x, b) for v, h in zip(readout, layer)), [.1190354845, -.4554146125, -.638483612])
+    close(sum(v * il.taylor_methods.run_method("DeepLIFT RevealCancel", h, x, b) for v, h in zip(readout, layer)), [.1143410906, -.4527321016, -.6364717289])
     for degree, stated in ((4, 1.17e-2), (8, 1.60e-4)): assert il.taylor.taylor_error(il.taylor.taylor_interactions(net, x, b, degree), net)["remainder"] == pytest.approx(stated, rel=5e-3)
 
 
@@ -144,7 +144,7 @@ def test_P4():
     A = f64(1, 2, 3, -1)
     for f, stated in ((pooled, [7, 1.75]), (other, [1.5, 3])):
         close(grad_cam(f, A, channels=2).reshape(2, -1).sum(0), stated)
-        close(il.taylor_methods.weighted_sum(il.taylor.taylor_interactions(f, A, degree=2), "Grad-CAM", channels=2).reshape(2, -1).sum(0), stated)
+        close(il.taylor_methods.weigh_terms(il.taylor.taylor_interactions(f, A, degree=2), "Grad-CAM", channels=2).reshape(2, -1).sum(0), stated)
 
 
 def test_captum_agrees():
@@ -154,20 +154,20 @@ def test_captum_agrees():
         for name in frame.index.levels[0]:
             for how in frame.loc[name].index: close(torch.tensor(frame.loc[name, how].to_numpy()), frame.loc[name, "weighted sum"], 1e-6)
     baselines = torch.stack([B0, B1, B2])
-    for name in ("expected gradients", "prediction difference"): close(il.taylor_methods.by_captum(name, P1, X, baselines), AVERAGED[name], 1e-6)
+    for name in ("expected gradients", "prediction difference"): close(il.taylor_methods.run_captum(name, P1, X, baselines), AVERAGED[name], 1e-6)
     random, x = random_neuron(4, 3)
-    for name in ("LRP-epsilon", "DeepLIFT rescale"): close(il.taylor_methods.by_captum(name, random, x), il.taylor_methods.by_definition(name, random, x), 1e-6)
+    for name in ("LRP-epsilon", "DeepLIFT rescale"): close(il.taylor_methods.run_captum(name, random, x), il.taylor_methods.run_method(name, random, x), 1e-6)
 
 
 def test_captum_deviates():
     pytest.importorskip("captum")
     baselines, trap, at = torch.stack([B0, BB]), il.taylor_methods.Neuron([2, -1, -1], 0., sigma), f64(1, -1, 1)
-    close(il.taylor_methods.by_definition("Deep SHAP", P2B, ONES, baselines), [6.26609375, 5.374609375, -4.20125])
-    close(il.taylor_methods.by_captum("Deep SHAP", P2B, ONES, baselines), [5.8871875, 5.01328125, -3.461015625], 1e-6)
-    close(il.taylor_methods.by_definition("DeepLIFT rescale", P2B, ONES, baselines), [5.8871875, 5.01328125, -3.461015625])
-    close(il.taylor_methods.by_definition("Deep Taylor, z+", trap, at), [4, 2, 0])
-    close(il.taylor_methods.by_captum("Deep Taylor, z+", trap, at), [6, 0, 0], 1e-6)
-    assert all(il.taylor_methods.by_captum(name, P2, ONES) is None for name in ("LRP-alpha-beta", "DeepLIFT RevealCancel", "Deep Taylor, w^2", "gradient x input, at b"))
+    close(il.taylor_methods.run_method("Deep SHAP", P2B, ONES, baselines), [6.26609375, 5.374609375, -4.20125])
+    close(il.taylor_methods.run_captum("Deep SHAP", P2B, ONES, baselines), [5.8871875, 5.01328125, -3.461015625], 1e-6)
+    close(il.taylor_methods.run_method("DeepLIFT rescale", P2B, ONES, baselines), [5.8871875, 5.01328125, -3.461015625])
+    close(il.taylor_methods.run_method("Deep Taylor, z+", trap, at), [4, 2, 0])
+    close(il.taylor_methods.run_captum("Deep Taylor, z+", trap, at), [6, 0, 0], 1e-6)
+    assert all(il.taylor_methods.run_captum(name, P2, ONES) is None for name in ("LRP-alpha-beta", "DeepLIFT RevealCancel", "Deep Taylor, w^2", "gradient x input, at b"))
 
 
 def banzhaf_method(f, x, b):
@@ -184,7 +184,7 @@ def lucky(f, x, b):
 
 @pytest.mark.parametrize("method, verdict", [(banzhaf_method, [True, True, False]), (lucky, [True, True, True]), (lambda f, x, b: (f(x) - f(b)) / len(x) * torch.ones_like(x), [False, False, False]), (lambda f, x, b: 0 * x, [False, True, False])])
 def test_audit_of_brought_methods(method, verdict):
-    assert il.taylor_principles.audit(method, P1, X, B1).holds.tolist() == verdict
+    assert il.taylor_principles.audit_method(method, P1, X, B1).holds.tolist() == verdict
 
 
 @settings(max_examples=10, deadline=None)
@@ -192,8 +192,8 @@ def test_audit_of_brought_methods(method, verdict):
 def test_audit_and_recovery_on_random_polynomials(seed):
     p, (x, b) = random_polynomial(3, 3, 12, seed % 2**31), point(3, seed, 2)
     for name in ("integrated gradients", "Shapley value"):
-        method = lambda f, x, b: il.taylor_methods.by_definition(name, f, x, b)
-        assert il.taylor_principles.audit(method, p, x, b).holds.all()
+        method = lambda f, x, b: il.taylor_methods.run_method(name, f, x, b)
+        assert il.taylor_principles.audit_method(method, p, x, b).holds.all()
         k, w, other = il.taylor_principles.recover_weights(method, p, x, b, tol=1e-4)
         T = il.taylor.Taylor(k, torch.ones(len(k)).double(), x, b)
         assert torch.allclose(w, il.taylor_methods.METHODS[name].weights(T), atol=1e-4)
@@ -216,9 +216,9 @@ def test_allocation(seed, n):
     o[0] = 0
     x = il.Interactions(a, o)
     v = x.predict()
-    close(il.allocation.attributions(x), il.shapley(x)), close(il.allocation.attributions(x, "banzhaf"), il.banzhaf(x))
-    close(il.allocation.attributions(x, "occlusion"), [v[-1] - v[2**n - 1 - 2**i] for i in range(n)])
-    for rule in ("shapley", "banzhaf", "occlusion"): close(torch.tensor(il.allocation.by_order(x, rule).groupby("player").value.sum().to_numpy()), il.allocation.attributions(x, rule))
+    close(il.allocation.player_shares(x), il.shapley(x)), close(il.allocation.player_shares(x, "banzhaf"), il.banzhaf(x))
+    close(il.allocation.player_shares(x, "occlusion"), [v[-1] - v[2**n - 1 - 2**i] for i in range(n)])
+    for rule in ("shapley", "banzhaf", "occlusion"): close(torch.tensor(il.allocation.shares_by_order(x, rule).groupby("player").value.sum().to_numpy()), il.allocation.player_shares(x, rule))
 
 
 @pytest.mark.parametrize("call, error, words", [
@@ -230,15 +230,15 @@ def test_allocation(seed, n):
     (lambda: il.taylor.taylor_interactions(torch.sum, [1., 2], [1.]), ValueError, "b: got shape (1,)"),
     (lambda: il.taylor.taylor_interactions(torch.sum, [1., 2], degree=13), ValueError, "degree: got 13"),
     (lambda: il.taylor.taylor_fft(torch.sum, [1., 2], nodes=True), ValueError, "nodes: got True"),
-    (lambda: il.taylor_methods.weighted_sum(il.taylor.taylor_interactions(P1, X), "IG"), ValueError, "it must be one of"),
-    (lambda: il.taylor_methods.weighted_sum(il.taylor.taylor_interactions(P1, X), "LRP-epsilon", P1), TypeError, "neuron: got Polynomial"),
-    (lambda: il.taylor_methods.by_definition("LRP-epsilon", P2, ONES, BB), ValueError, "have zeros as baseline"),
-    (lambda: il.taylor_methods.by_definition("occlusion", P1, X, eps=1.), TypeError, "takes no such option"),
-    (lambda: il.taylor_methods.by_definition("occlusion, patches", P1, X, patches=[(0, 1), (1, 2)]), ValueError, "must be in exactly one patch"),
-    (lambda: il.taylor_principles.audit(lambda f, x, b: x[:1], P1, X), ValueError, "it must give one number for each variable"),
-    (lambda: il.taylor_principles.recover_weights(lucky, torch.sin, X), TypeError, "take `audit` for other functions"),
-    (lambda: il.allocation.attributions(P1), TypeError, "x: got Polynomial"),
-    (lambda: il.allocation.attributions(il.taylor.taylor_interactions(P1, X).interactions(), "lime"), ValueError, "rule: got 'lime'")])
+    (lambda: il.taylor_methods.weigh_terms(il.taylor.taylor_interactions(P1, X), "IG"), ValueError, "it must be one of"),
+    (lambda: il.taylor_methods.weigh_terms(il.taylor.taylor_interactions(P1, X), "LRP-epsilon", P1), TypeError, "neuron: got Polynomial"),
+    (lambda: il.taylor_methods.run_method("LRP-epsilon", P2, ONES, BB), ValueError, "have zeros as baseline"),
+    (lambda: il.taylor_methods.run_method("occlusion", P1, X, eps=1.), TypeError, "takes no such option"),
+    (lambda: il.taylor_methods.run_method("occlusion, patches", P1, X, patches=[(0, 1), (1, 2)]), ValueError, "must be in exactly one patch"),
+    (lambda: il.taylor_principles.audit_method(lambda f, x, b: x[:1], P1, X), ValueError, "it must give one number for each variable"),
+    (lambda: il.taylor_principles.recover_weights(lucky, torch.sin, X), TypeError, "take `audit_method` for other functions"),
+    (lambda: il.allocation.player_shares(P1), TypeError, "x: got Polynomial"),
+    (lambda: il.allocation.player_shares(il.taylor.taylor_interactions(P1, X).interactions(), "lime"), ValueError, "rule: got 'lime'")])
 def test_bad_input(call, error, words):
     with pytest.raises(error) as e: call()
     assert words in str(e.value)

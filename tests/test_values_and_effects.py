@@ -81,7 +81,7 @@ def test_every_function_of_a_table_takes_arrays_and_lists(make):
     t, given, x = torch.tensor(v).double(), make(v), il.harsanyi(torch.tensor(v).double())
     for f in (il.and_transform, il.or_transform, il.rankings.variance_parts, il.rankings.sobol, il.rankings.sobol_first, il.rankings.sobol_total, il.rankings.best_ranking, il.sparsity.mean_outputs, x.matching_error, x.matching_curve,
               lambda v: il.rankings.insertion(v, [2, 0, 1]), lambda v: il.rankings.deletion(v, [2, 0, 1]), lambda v: il.harsanyi(v).and_, lambda v: il.decompose(v).and_, lambda v: il.decompose_shared([v, v])[1].or_,
-              lambda v: coalitions.permute(v, [1, 0, 2]), lambda v: il.sparsity_bound(v).frame, lambda v: il.sparsity_conditions(v), lambda v: il.rankings.importance(v, x), lambda v: il.sparsity.axioms(v),
+              lambda v: coalitions.permute(v, [1, 0, 2]), lambda v: il.sparsity_bound(v).frame, lambda v: il.sparsity_conditions(v), lambda v: il.rankings.importance(v, x), lambda v: il.axioms.axiom_errors(v),
               lambda v: il.alternatives(v, k=1)[0].and_, lambda v: torch.tensor(x.how_many(v)), lambda v: il.sparsity.sparsity_thresholds(v, M=2, unproved=True)):
         ours, theirs = f(given), f(t)
         assert ours.equals(theirs) if hasattr(ours, "equals") else torch.equal(torch.as_tensor(ours).double(), torch.as_tensor(theirs).double())
@@ -100,7 +100,7 @@ TABLE_FUNCTIONS = {
     "alternatives": il.alternatives, "variance_parts": il.rankings.variance_parts, "sobol": il.rankings.sobol, "sobol_first": il.rankings.sobol_first, "sobol_total": il.rankings.sobol_total, "best_ranking": il.rankings.best_ranking,
     "insertion": lambda v: il.rankings.insertion(v, [0, 1]), "deletion": lambda v: il.rankings.deletion(v, [0, 1]), "importance": lambda v: il.rankings.importance(v, il.harsanyi([0, 1, 2, 5])),
     "matching_error": lambda v: il.harsanyi([0, 1, 2, 5]).matching_error(v), "how_many": lambda v: il.harsanyi([0, 1, 2, 5]).how_many(v),
-    "mean_outputs": il.sparsity.mean_outputs, "sparsity_conditions": il.sparsity_conditions, "sparsity_bound": il.sparsity_bound, "axioms": il.sparsity.axioms}
+    "mean_outputs": il.sparsity.mean_outputs, "sparsity_conditions": il.sparsity_conditions, "sparsity_bound": il.sparsity_bound, "axioms": il.axioms.axiom_errors}
 
 
 @pytest.mark.parametrize("name", TABLE_FUNCTIONS)
@@ -150,7 +150,7 @@ def test_indices_of_a_model_with_ors_are_those_of_its_outputs():
     (lambda v: il.or_inverse(il.and_transform(v)), "I: got AND effects; it must be OR effects"),
     (lambda v: il.Interactions(il.or_transform(v), torch.zeros(4)), "and_: got OR effects"),
     (lambda v: il.rankings.importance(il.harsanyi(v), v), "x: got Tensor; it must be Interactions"),
-    (lambda v: il.allocation.attributions(v), "x: got Tensor; it must be Interactions"),
+    (lambda v: il.allocation.player_shares(v), "x: got Tensor; it must be Interactions"),
     (lambda v: il.transferability([v, v], k=3), r"xs\[0\]: got Tensor; it must be Interactions"),
     (lambda v: il.order_strength(v), "xs: got Tensor; it must be Interactions"),
     (lambda v: il.generalization_power([v], [v]), r"train_xs\[0\]: got Tensor; it must be Interactions"),
@@ -158,7 +158,7 @@ def test_indices_of_a_model_with_ors_are_those_of_its_outputs():
     (lambda v: il.confusion.agreement(il.and_transform(v), v), "a: .* average order"),
     (lambda v: il.rankings.ranking_of(il.and_transform(v)), "x: got AND effects"),
     (lambda v: il.taylor.taylor_error(v, torch.sum), "T: got Tensor; it must be a Taylor"),
-    (lambda v: il.taylor_methods.weighted_sum(v, "Shapley value"), "T: got Tensor; it must be a Taylor"),
+    (lambda v: il.taylor_methods.weigh_terms(v, "Shapley value"), "T: got Tensor; it must be a Taylor"),
 ])
 def test_the_wrong_object_is_named(call, message):
     with pytest.raises((TypeError, ValueError), match=message): call(torch.tensor([0., 1., 2., 5.]))

@@ -35,7 +35,8 @@ from ..nets.identity import Unidentified, identity
 from ..model.text_games import text_game
 from ..nets.networks import open_model
 from ..core.labels import printable, one_line
-from ..core.interactions import Interactions, read_solution
+from ..core.interactions import Interactions
+from ..core.solution import read_solution
 from ..nets.training import RECIPES, load_trained
 
 # %% ../../nbs/app/02_sweeps.ipynb #f0dd845e

@@ -2,7 +2,7 @@
 import lazy_loader
 
 ROOMS = [
-    "coalitions", "checks", "labels", "files", "transforms", "synthetic", "names", "solution", "effects", "interactions", "exports",
-    "examples",
+    "coalitions", "checks", "labels", "files", "transforms", "synthetic", "names", "solution", "effects",
+    "interactions", "exports", "examples",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

@@ -2,6 +2,7 @@
 import lazy_loader
 
 ROOMS = [
-    "sharing", "confusion", "rankings", "sparsity", "allocation", "taylor", "taylor_methods", "taylor_principles",
+    "sharing", "confusion", "rankings", "conditions", "estimates", "sparsity", "axioms", "allocation", "taylor",
+    "attribution_methods", "method_weights", "captum_methods", "taylor_methods", "taylor_principles",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

@@ -21,7 +21,9 @@ from torch import Tensor
 
 from .certificate import Equations, check_table, highs, lower_bound, repair, splits, strength
 from ..core.coalitions import check_memory, n_players
-from ..core.interactions import Interactions, is_game, Solution, check_players
+from ..core.interactions import Interactions, is_game
+from ..core.names import check_players
+from ..core.solution import Solution
 from ..core.transforms import and_inverse, and_transform
 
 # %% ../../nbs/solve/02_decomposition.ipynb #3f5c28f7
