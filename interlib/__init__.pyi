@@ -13,9 +13,10 @@ from .nets.networks import load_encoder, load_lm, open_model
 from .nets.training import load_trained
 from .model.masking import Baseline
 from .model.baselines import learn_baseline
-from .model.games import Game, image_game
+from .model.games import Game
+from .model.image_games import image_game
 from .model.text_games import text_game
-from .model.layers import feature_game
+from .model.feature_games import feature_game
 from .model.table_games import tabular_game
 from .model.concepts import concept_game
 from .model.evaluation import cost, evaluate

@@ -8,7 +8,9 @@ import torch
 
 import interlib as il
 from browser import CHROMIUM
-from interlib.app.cli import CLICKABLE, Explanation, _what_if, effects, explain, report_html
+from interlib.app.cli import Explanation, _what_if, effects
+from interlib.app.explanation import explain
+from interlib.app.report import CLICKABLE, report_html
 from interlib.core.synthetic import noisy
 from test_cli import TEXT, make_lm
 

@@ -12,7 +12,11 @@ import interlib as il
 from interlib.app import cli
 from interlib.model import evaluation
 from interlib.nets import networks as il_models
-from interlib.app.cli import FILES, Explanation, as_dict, effects, explain, main, print_explanation, report_html, write_report
+from interlib.app.cli import Explanation, as_dict, effects, main
+from interlib.app.explanation import explain
+from interlib.app.printing import print_explanation, write_report
+from interlib.app.report import report_html
+from interlib.app.sweeps import FILES
 
 TEXT = "a red apple <script>alert(1)</script> falls & falls"
 WORDS = ["a", "red", "apple", "script₁", "alert", "1", "script₂", "falls₁", "falls₂"]

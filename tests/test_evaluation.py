@@ -204,7 +204,7 @@ def test_tree_of_a_model_with_sliding_windows():
                                                sliding_window=5, layer_types=["sliding_attention", "full_attention", "sliding_attention"])).eval()
     for p in model.parameters(): p.data.mul_(4)
     from interlib.model.games import Game, Masked
-    from interlib.model.text_games import next_token_logits
+    from interlib.model.text_models import next_token_logits
     x = torch.randn(12, 32, generator=torch.Generator().manual_seed(0))
     regions = torch.tensor([-1, 0, -1, 1, 1, -1, 2, -1, 3, -1, -1, 4])[:, None]
     masked = Masked(model, x, regions, torch.zeros(32), next_token_logits, lambda z: z[:, 7])

@@ -356,7 +356,7 @@ def test_a_file_in_the_place_of_a_training(trained, tmp_path):
 
 @pytest.mark.parametrize("line, why", [("[" * 10**5, "nested too deeply"), ("9" * 5000, "digits"), ('{"text": "a", "text": "b"}', "twice"), ("nothing", "Expecting")])
 def test_samples_that_cannot_be_read(line, why, tmp_path):
-    from interlib.app.cli import read_config
+    from interlib.app.comparison import read_config
     (tmp_path / "s.jsonl").write_text('{"text": "a"}\n' + line)
     (tmp_path / "c.toml").write_text('folder = "kept"\nsamples = "s.jsonl"\n[models]\nlm = "smollm2"\n')
     with pytest.raises(ValueError, match=f"samples: line 2 of .*s.jsonl is no JSON .*{why}"): read_config(tmp_path / "c.toml")

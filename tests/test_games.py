@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import interlib as il
-from interlib.model.masking import players_of, words
+from interlib.model.regions import players_of, words
 from interlib.nets.networks import resnet
 from interlib.model.values import log_odds
 

@@ -7,7 +7,9 @@ import torch
 
 import interlib as il
 from browser import CHROMIUM
-from interlib.app.cli import Explanation, compare_html, report_html
+from interlib.app.cli import Explanation
+from interlib.app.comparison import compare_html
+from interlib.app.report import report_html
 from interlib.app.widgets import STYLE, Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf, chart, saved_html
 
 SCRIPTS = ["</script><script>window.taken=1</script>", "<img src=x onerror='window.taken=1'>", "\"><svg onload=window.taken=1>", "' onmouseover='window.taken=1", "</style><script>window.taken=1</script>",

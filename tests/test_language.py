@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 import interlib as il
-from interlib.model.text_games import Token, begins_word, text_target
+from interlib.model.text_targets import Token, begins_word, text_target
 
 TEXT, ENDS = "A red apple falls, to the ground.", torch.tensor([[False], [True]])
 SPECIAL = dict(pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>", mask_token="<mask>")
@@ -241,14 +241,14 @@ def test_numbers_after_numbers_may_go_on():
 @pytest.mark.parametrize("make", [byte_level, sentence_piece])
 @pytest.mark.parametrize("text", ["A well-", "the pull of", "as “", "", "it "])
 def test_what_is_shown_of_a_token_means_this_token(make, text):
-    from interlib.model.text_games import shown
+    from interlib.model.text_targets import token_after
     tokenizer = make()
     for number in range(len(tokenizer)):
-        token = shown(tokenizer, text, number)
+        token = token_after(tokenizer, text, number)
         assert text_target(tokenizer, text, token, Z[:, :len(tokenizer)]) == number
         expected = Z.clone()[:, :len(tokenizer)]
         expected[0, number] = 1                                          # the most probable one needs its text only
-        assert shown(tokenizer, text, text_target(tokenizer, text, str(token), expected)) == token
+        assert token_after(tokenizer, text, text_target(tokenizer, text, str(token), expected)) == token
 
 
 @pytest.mark.parametrize("text", ["A well-", "the pull of", "as “"])

@@ -8,7 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import interlib as il
-from interlib.model.games import Game, Masked, borrow, in_precision, logits_of, longest_text
+from interlib.model.answers import logits_of
+from interlib.model.borrowing import borrow, in_precision, longest_text
+from interlib.model.games import Game, Masked
 from interlib.model.values import log_odds
 
 

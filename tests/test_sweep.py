@@ -404,7 +404,7 @@ def test_from_the_command_line(tmp_path):
 @pytest.mark.parametrize("name, data, told", [("a.jsonl", b'{"text": "a"}\n\n{"text":', "samples: line 3 of .*a.jsonl is no JSON"), ("a.txt", b"caf\xe9", "samples: .*a.txt is not UTF-8"),
     ("b.jsonl", '\ufeff{"text": "a\u2028b"}\r\n'.encode(), [{"text": "a\u2028b"}]), ("b.txt", "\ufeffa\x85b\r\n \nc".encode(), ["a\x85b", "c"])])
 def test_files_of_samples(name, data, told, tmp_path):
-    from interlib.app.cli import read_config
+    from interlib.app.comparison import read_config
     (tmp_path / name).write_bytes(data)
     (tmp_path / "sweep.toml").write_text(f'folder = "kept"\nsamples = "{name}"\n[models]\nlm = "smollm2"\n')
     if isinstance(told, list): assert read_config(tmp_path / "sweep.toml")["samples"] == told

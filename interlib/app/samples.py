@@ -15,9 +15,11 @@ from tqdm.auto import tqdm
 from ..measure.confusion import average_order, offsetting, order_strength
 from ..solve.decomposition import decompose
 from ..model.evaluation import evaluate
-from ..model.games import place_of
-from ..model.layers import feature_game, layer_of
-from ..model.masking import is_stop_word, players_of, random_players
+from ..model.borrowing import place_of
+from ..model.feature_games import feature_game
+from ..model.layers import layer_of
+from ..model.choosing import is_stop_word, random_players
+from ..model.regions import players_of
 from ..model.values import get_output
 
 # %% ../../nbs/app/01_samples.ipynb #bc8b8410

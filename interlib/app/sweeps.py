@@ -30,7 +30,8 @@ from ..measure.confusion import average_order, offsetting, order_strength
 from ..solve.decomposition import decompose, decompose_shared
 from ..model.evaluation import cost, evaluate, load_table, still_says
 from ..core.files import atomic_path, claimed_seal, digest, load_tensors, read_json, save_tensors, seal, unseal
-from ..model.games import Game, as_game, image_game
+from ..model.games import Game, as_game
+from ..model.image_games import image_game
 from ..nets.identity import Unidentified, identity
 from ..model.text_games import text_game
 from ..nets.networks import open_model

@@ -29,10 +29,13 @@ from ..measure.confusion import average_order, confusing_samples
 from ..nets.data import digits
 from ..solve.decomposition import decompose, decompose_shared
 from ..model.evaluation import evaluate
-from ..model.games import Game, image_game, regions_of
+from ..model.games import Game
+from ..model.image_games import image_game
+from ..model.regions import regions_of
 from ..model.text_games import text_game
 from ..core.interactions import Interactions
-from ..model.masking import foreground, input_baseline, players_of, words
+from ..model.masking import foreground, input_baseline
+from ..model.regions import players_of, words
 from ..nets.networks import open_model
 from ..core.labels import NEGATIVE, POSITIVE, signed_number, number_repeats
 from ..draw.drawing import SERIES, dress

@@ -2,7 +2,8 @@
 import lazy_loader
 
 ROOMS = [
-    "values", "masking", "rows", "readings", "games", "text_games", "layers", "table_games", "evaluation",
-    "explainers", "concepts", "baselines",
+    "values", "regions", "rows", "readings", "masking", "borrowing", "games", "table_games", "evaluation",
+    "explainers", "concepts", "baselines", "batching", "answers", "targets", "choosing", "network_games",
+    "image_games", "text_models", "text_targets", "text_games", "layers", "feature_games",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ..core.coalitions import masks
-from .games import Game, Masked, borrow, model_name
+from .borrowing import borrow, model_name
+from .games import Game, Masked
 from .masking import Baseline
 from ..core.transforms import and_transform
 

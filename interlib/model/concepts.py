@@ -21,9 +21,15 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from ..core.files import digest, load_tensors, save_tensors, through_links
-from .games import Game, Masked, answers_of, borrow, check_request, class_target, classifier_game, longest_text, model_name, place_of, readable
+from .network_games import check_request
+from .answers import answers_of
+from .borrowing import borrow, longest_text, model_name, place_of, readable
+from .games import Game, Masked
+from .network_games import classifier_game
+from .targets import class_target
 from .layers import from_layer, layer_output, layer_reader, to_model
-from .masking import FOREGROUND, players_of, words
+from .masking import FOREGROUND
+from .regions import players_of, words
 from ..nets.identity import fingerprint
 
 # %% ../../nbs/model/11_concepts.ipynb #b902c1ad

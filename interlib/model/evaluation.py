@@ -30,10 +30,12 @@ from torch.utils._pytree import tree_map
 
 from ..core.coalitions import bits, check_memory, check_n
 from ..core.files import load_tensors, save_tensors
-from .games import Game, as_game, borrow, in_turn, one_by_one, warn_of_batches
+from .batching import in_turn, one_by_one, warn_of_batches
+from .borrowing import borrow
+from .games import Game, as_game
 from ..nets.identity import Unidentified, identity
 from .masking import mask_regions
-from .text_games import next_token_logits
+from .text_models import next_token_logits
 from .values import agree
 
 # %% ../../nbs/model/09_evaluation.ipynb #4d2866d7

@@ -14,7 +14,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .games import Game, Masked, borrow
+from .borrowing import borrow
+from .games import Game, Masked
 from .masking import mask_regions
 from ..nets.networks import fixed_seed
 

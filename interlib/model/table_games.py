@@ -19,9 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .games import (Game, Masked, answers_of, baseline_name, borrow, classifier_game, logits_of, masked_answers, model_name, place_of,
-                            readable)
-from .masking import Baseline, column_regions, given_baseline
+from .answers import answers_of, logits_of
+from .borrowing import borrow, model_name, place_of, readable
+from .games import Game, Masked
+from .network_games import baseline_name, classifier_game, masked_answers
+from .masking import Baseline, given_baseline
+from .regions import column_regions
 from .readings import array_of, as_logits, check_meaning, owner_of, Reading, reading_of
 from .rows import arrays, as_frame, frames, is_numeric, join_rows, retype, Source, trained_names
 from .values import LABEL_PROBABILITIES, LOGITS, PROBABILITIES, get_output
