@@ -10,8 +10,9 @@ from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
 import interlib as il
-from interlib.draw import curves as plots
-from interlib.draw.drawing import LAST_RESORT
+from interlib.core.labels import interaction_label, text_width
+from interlib.draw.fonts import LAST_RESORT, font_families
+from interlib.draw.sentences import typeset
 from interlib.measure.taylor_principles import plot_principles
 
 NAMES = ["$a_1$", "$5 and $6", "_b_$"]
@@ -141,12 +142,12 @@ def test_figures_find_a_font_that_has_the_letters(kind, private_font):
 def test_a_font_that_is_installed_meanwhile_is_found(private_font, monkeypatch):
     import matplotlib.font_manager
     monkeypatch.setattr(matplotlib.font_manager, "findSystemFonts", lambda: [private_font])
-    assert plots.font_families("\U000F0000") == ([*plt.rcParams["font.family"], "Two Squares"], set())
+    assert font_families("\U000F0000") == ([*plt.rcParams["font.family"], "Two Squares"], set())
 
 
 def test_words_are_measured_in_the_font_they_are_set_in(private_font):
     fontManager.addfont(private_font)
-    (_, (x, _)), words = plots.typeset(["\U000F0000" * 5, "a"], 10, 400)[1], None
+    (_, (x, _)), words = typeset(["\U000F0000" * 5, "a"], 10, 400)[1], None
     assert x == pytest.approx(1.05 * 5 * .8 * 10 + 10, rel=.02)              # five letters of 0.8 of the size, and a gap
 
 
@@ -201,5 +202,5 @@ def test_letters_within_a_word_run_to_the_left():
 
 
 def test_wide_letters_count_twice():
-    label = il.plots.interaction_label(["红苹果" * 9, "因为" * 9], "and", width=20, lines=2)
-    assert all(plots.text_width(line) <= 20 for line in label.split("\n"))
+    label = interaction_label(["红苹果" * 9, "因为" * 9], "and", width=20, lines=2)
+    assert all(text_width(line) <= 20 for line in label.split("\n"))

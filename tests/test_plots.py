@@ -5,8 +5,7 @@ import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, pytest, torch
 
-from interlib.draw.curves import *
-from interlib.draw.portraits import *
+from interlib.draw.plots import *
 
 LONG = "counterrevolutionaries"
 BARS = dict(effects=[1., -2.], labels=[("pull", "of"), ("ground",)], kinds=["and", "or"])
@@ -289,5 +288,5 @@ def test_alt_text_of_any_figure():
 
 
 def test_import_does_not_wait_for_matplotlib():
-    code = "import sys, interlib.portraits; assert not {'matplotlib', 'seaborn', 'pandas'} & set(sys.modules)"
+    code = "import sys, interlib.draw.plots; assert not {'matplotlib', 'seaborn', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -33,7 +33,7 @@ def fewer_colours(png, colours=256):
 def store(path):
     "Runs a notebook from top to bottom, keeps its outputs, figures with their alt text, without what changes from run to run."
     nb = nbformat.read(path, as_version=4)
-    nb.cells.insert(0, nbformat.v4.new_code_cell("from interlib.draw.portraits import describe_figures; describe_figures()"))
+    nb.cells.insert(0, nbformat.v4.new_code_cell("from interlib.draw.alt_texts import describe_figures; describe_figures()"))
     ExecutePreprocessor(timeout=7200, kernel_name="python3").preprocess(nb, {"metadata": {"path": str(path.parent)}})
     nb.cells.pop(0)
     for cell in nb.cells:

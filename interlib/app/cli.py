@@ -63,7 +63,7 @@ def run_explain(
     "Runs `interlib explain`: explains, writes the files, prints."
     from interlib.app.printing import check_out, print_explanation, write_report
     from interlib.app.prompts import explain_text, say
-    from interlib.draw.drawing import font_families, unreadable_letters
+    from interlib.draw.fonts import font_families, unreadable_letters
     check_out(args.out)
     args.text = read_text(args.text)
     asked = {name: value for name, value in vars(args).items() if name in EXPLAIN}

@@ -22,7 +22,7 @@ from ..core.interactions import Interactions
 from ..core.labels import NEGATIVE, POSITIVE, number_repeats, one_line, printable, signed_number
 from ..core.transforms import and_transform, shapley
 from ..draw import plots
-from ..draw.drawing import typeset
+from ..draw.sentences import typeset
 from ..draw.figures import sentence_of
 
 # %% ../../nbs/app/22_report.ipynb #da895345

@@ -38,7 +38,8 @@ from ..model.masking import foreground, input_baseline
 from ..model.regions import players_of, words
 from ..nets.networks import open_model
 from ..core.labels import NEGATIVE, POSITIVE, signed_number, number_repeats
-from ..draw.drawing import SERIES, dress
+from ..draw.colours import SERIES
+from ..draw.drawing import dress
 from ..nets.training import RECIPES, load_trained
 from ..measure.sharing import shared_interactions, transferability
 from ..core.transforms import shapley

@@ -22,7 +22,8 @@ from ..core.coalitions import n_players, orders
 from ..core.interactions import Interactions
 from ..core.labels import NEGATIVE
 from ..core.transforms import and_inverse, and_transform
-from ..draw.drawing import GREY, SERIES, as_series, axes_for, dress, legend_above, room_on
+from ..draw.colours import GREY, SERIES
+from ..draw.drawing import as_series, axes_for, dress, legend_above, room_on
 from .sharing import ZERO
 from ..solve.certificate import check_table
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from ..solve.certificate import check_table
 from ..core.coalitions import n_players, orders
 from ..core.interactions import Interactions
-from ..draw.drawing import SERIES, axes_for, dress, room_on, legend_above, as_series, with_unit
+from ..draw.colours import SERIES
+from ..draw.drawing import axes_for, dress, room_on, legend_above, as_series, with_unit
 from ..core.transforms import banzhaf, butterfly, check_values, shapley, superset_sum
 
 # %% ../../nbs/measure/02_rankings.ipynb #15b1de44

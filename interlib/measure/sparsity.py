@@ -15,7 +15,8 @@ import numpy as np
 from torch import Tensor
 
 from ..core.checks import listing, refuse
-from ..draw.drawing import GREY, SERIES, axes_for, check_same_length, dress, legend_above, room_on
+from ..draw.colours import GREY, SERIES
+from ..draw.drawing import axes_for, check_same_length, dress, legend_above, room_on
 from interlib.measure.conditions import (
     OrderProfile, check_order, check_tau, count_salient, exponents, judge_conditions, mean_outputs, plot_mean_outputs,
     profile_orders, sparsity_conditions

@@ -18,7 +18,8 @@ from ..core.checks import whole
 from ..core.coalitions import masks, members
 from ..core.labels import one_line
 from ..core.transforms import and_transform
-from ..draw.drawing import SERIES, axes_for, dress
+from ..draw.colours import SERIES
+from ..draw.drawing import axes_for, dress
 from .attribution_methods import Neuron, random_neuron
 from .taylor import Polynomial, Taylor, as_point, check_small, masked_outputs, random_polynomial
 from .taylor_methods import METHODS, Method, run_method
