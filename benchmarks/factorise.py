@@ -12,7 +12,8 @@ import torch
 from sklearn.decomposition import NMF, MiniBatchNMF
 
 import interlib as il
-from interlib.model.concepts import as_rows, coefficients
+from interlib.model.activations import as_rows
+from interlib.model.factorising import coefficients
 from interlib.model.layers import layer_output
 
 K = 12

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 import interlib as il
-from interlib.nets.data import cache_dir
+from interlib.nets.fetch import cache_dir
 from interlib.solve.decomposition import with_unit_size
 from interlib.solve.first_order import admm
 

@@ -9,8 +9,9 @@ from .measure.confusion import average_order, confusing_samples, generalization_
 from .measure.sharing import shared_interactions, shared_strength, transferability
 from .measure.conditions import sparsity_conditions
 from .measure.sparsity import sparsity_bound
-from .nets.networks import load_encoder, load_lm, open_model
-from .nets.training import load_trained
+from .nets.encoders import load_encoder, open_model
+from .nets.language_models import load_lm
+from .nets.recipes import load_trained
 from .model.masking import Baseline
 from .model.baselines import learn_baseline
 from .model.games import Game
@@ -19,7 +20,8 @@ from .model.text_games import text_game
 from .model.feature_games import feature_game
 from .model.table_games import tabular_game
 from .model.concepts import concept_game
-from .model.evaluation import cost, evaluate
+from .model.costs import cost
+from .model.evaluation import evaluate
 from .app.explanation import explain
 from .app.samples import explain_samples
 from .app.sweeps import open_sweep, sweep

@@ -144,11 +144,11 @@ CASES = {
         ("evaluate(lambda masks: worth(masks).log(), n=3)", ValueError, "game", "-inf for coalition 0, with [] present", "must be finite", 1),
         ("cost(game, batch_size=-1)", ValueError, "batch_size", "-1", "at least 1"),
         ("learn_baseline([game])", ValueError, "games", "a plain function", "games of a torch network"),
-        ("learn_baseline([picture_game], steps=0)", ValueError, "distance, steps", "0.5 and 0", "above 0"),
+        ("learn_baseline([picture_game], steps=0)", ValueError, "steps", "0", "1 or more"),
         ("attribute(picture_game, 'saliency')", TypeError, "method", "'saliency'", "a class of captum.attr"),
         ("attribute(game, Saliency)", ValueError, "game", "no torch network", "only asks for outputs"),
         ("attribute(picture_game, Saliency, masks=torch.ones(2, 3).bool())", ValueError, "masks", "(2, 3)", "(B, 2)"),
-        ("attribute(picture_game, Saliency, batch=0)", ValueError, "batch", "0", "at least 1"),
+        ("attribute(picture_game, Saliency, batch_size=0)", ValueError, "batch_size", "0", "1 or more"),
     ],
     "Models, data and training": [
         ("load_lm(folder)", ValueError, "name", "FOLDER", "'smollm2', 'gemma3-270m', a folder written by save_pretrained, or a hub name"),

@@ -15,9 +15,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import interlib as il
 from interlib.app import cli
-from interlib.model import evaluation
+from interlib.model import evaluation, tables
 from interlib.app.cli import main
-from interlib.model.evaluation import Part, evaluate, stored_part
+from interlib.model.evaluation import evaluate
+from interlib.model.tables import Part, stored_part
 from interlib.core.files import load_tensors, save_tensors
 
 TEXT = "a red apple falls to the ground because of the pull of"
@@ -111,7 +112,7 @@ def test_without_a_cache_an_interruption_says_what_is_lost():
 
 def test_a_killed_process_loses_half_a_minute_at_most(tmp_path, monkeypatch):
     clock = [0.]
-    monkeypatch.setattr(evaluation.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(tables.time, "monotonic", lambda: clock[0])
     part = Part(3, tmp_path/"p.safetensors")
     part.add(torch.tensor([0]), torch.zeros(1).double())
     for seconds, there in ((29, False), (31, True)):
@@ -159,7 +160,7 @@ def test_another_game_under_the_same_name_is_not_mixed_in(tmp_path):
 
 
 def test_a_full_disk_does_not_end_the_evaluation(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation, "save_tensors", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(tables, "save_tensors", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     part = Part(2, tmp_path/"p.safetensors")
     part.add(torch.tensor([0]), torch.zeros(1).double())
     with pytest.warns(UserWarning, match="cannot be kept in .*No space left"): part.keep()

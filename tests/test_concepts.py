@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import interlib as il
-from interlib.model.concepts import as_rows
+from interlib.model.activations import as_rows
 from interlib.model.layers import layer_output
 from interlib.nets.networks import fixed_seed
 
@@ -205,7 +205,7 @@ def test_features_of_nothing_but_zeros(size):
 
 def test_images_go_to_the_model_batch_by_batch(planted, monkeypatch):
     net, x, _, _ = planted
-    import interlib.model.concepts as module
+    import interlib.model.activations as module
     log, batches, look = [], module.batches, module.layer_output
     def told(*args):
         for b in batches(*args): log.append("read"); yield b

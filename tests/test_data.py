@@ -13,7 +13,12 @@ import torch
 from PIL import Image
 
 from interlib.nets import data
-from interlib.nets.data import Carrier, DataSplit, cub, cifar10, digits, mnist, movie_reviews, one_against_rest, squad, sst2, stratified_order, tiny_imagenet
+from interlib.nets import fetch as fetching
+from interlib.nets.data import (
+    DataSplit, cub, cifar10, digits, mnist, movie_reviews, one_against_rest, squad, sst2, stratified_order,
+    tiny_imagenet,
+)
+from interlib.nets.fetch import Carrier
 
 
 def split(n=60, m=20, classes=3, seed=0):
@@ -76,7 +81,7 @@ def test_subset_of_texts_keeps_labels_with_texts():
 
 
 @pytest.mark.parametrize("call, says", [
-    (lambda s: s.subset(train=0), "train: got 0"), (lambda s: s.subset(test=21), "test: got 21; it must lie in 1..20"),
+    (lambda s: s.subset(train=0), "train: got 0"), (lambda s: s.subset(test=21), "test: got 21; it must be an int from 1 to 20"),
     (lambda s: s.parts(0), "k: got 0"), (lambda s: s.parts(61), "k: got 61"),
     (lambda s: one_against_rest(s, 3), "label: got 3"), (lambda s: one_against_rest(s, -1), "label: got -1"),
 ])
@@ -249,6 +254,6 @@ def test_carrier_of_a_whole_wheel(tmp_path, monkeypatch):
     wheel = b"PK any bytes"
     calls = []
     def pip(carrier, folder, progress): calls.append(1); (Path(folder)/"pkg-1.0-py3-none-any.whl").write_bytes(wheel if len(calls) > 1 else wheel[:3])
-    monkeypatch.setattr(data, "pip_download", pip)
+    monkeypatch.setattr(fetching, "pip_download", pip)
     whole = Carrier("pkg.whl", hashlib.sha256(wheel).hexdigest(), len(wheel), {"pkg==1.0": None})
-    assert data.fetch(whole).read_bytes() == wheel and len(calls) == 2                                   # the first was cut short
+    assert fetching.fetch(whole).read_bytes() == wheel and len(calls) == 2                                   # the first was cut short

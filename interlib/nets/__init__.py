@@ -2,6 +2,7 @@
 import lazy_loader
 
 ROOMS = [
-    "data", "identity", "networks", "training",
+    "fetch", "data", "code", "contents", "function_contents", "model_contents", "identity", "networks",
+    "language_models", "encoders", "epochs", "histories", "training", "recipes",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)
