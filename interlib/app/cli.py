@@ -32,7 +32,8 @@ def hush():
     for logger in loggers: logger.handlers, logger.propagate = [logging.NullHandler()], False
     try:
         with warnings.catch_warnings():
-            for library in ("torch", "transformers", "huggingface_hub"): warnings.filterwarnings("ignore", module=library)
+            for library in ("torch", "transformers", "huggingface_hub"):
+                warnings.filterwarnings("ignore", module=library)
             warnings.showwarning = tell
             yield
     finally:
@@ -84,7 +85,7 @@ def for_program(
 )->dict: # anything JSON can hold
     "Returns everything about the interactions but the outputs; the players of an interaction are `words` here."
     found = x.to_dict()
-    found["interactions"] = [{("words" if k == "players" else k): v for k, v in row.items()} for row in found["interactions"]]
+    for row in found["interactions"]: row["words"] = row.pop("players")
     return {name: value for name, value in found.items() if name != "words"}
 
 # %% ../../nbs/app/12_cli.ipynb #ab129c65
@@ -202,7 +203,7 @@ def main(
 )->int: # exit code
     "Runs the command `interlib`."
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError): stream.reconfigure(errors="backslashreplace") # a terminal may not know every letter
+        with suppress(AttributeError): stream.reconfigure(errors="backslashreplace") # for letters it does not know
     args = None
     try:
         args = parser().parse_args(command_line(sys.argv[1:] if argv is None else list(argv)))
