@@ -15,7 +15,7 @@ import torch
 
 import interlib as il
 from interlib.nets.fetch import cache_dir
-from interlib.solve.decomposition import with_unit_size
+from interlib.solve.certificate import with_unit_size
 from interlib.solve.first_order import admm
 
 PROMPT = "The doctor told the patient to take the medicine twice a day before going to bed and call"

@@ -24,7 +24,8 @@ from .model.costs import cost
 from .model.evaluation import evaluate
 from .app.explanation import explain
 from .app.samples import explain_samples
-from .app.sweeps import open_sweep, sweep
+from .app.results import open_sweep
+from .app.sweeps import sweep
 from .app.widgets import Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf
 from .draw import plots
 from .core import examples

@@ -198,7 +198,7 @@ CASES = {
         ("insertion(v, [0, 1])", ValueError, "ranking", "[0, 1]", "players 0 to 2 once"),
         ("deletion(v, 'abc')", TypeError, "ranking", "'abc'", "list of the players' numbers"),
         ("best_ranking(torch.stack([v, v]))", ValueError, "v", "(2, 8)", "one value table"),
-        ("ranking_of([1., nan, 2.])", ValueError, "x", "[1.0, nan, 2.0]", "one finite score a player"),
+        ("ranking_of([1., nan, 2.])", ValueError, "x", "[1.0, nan, 2.0]", "one finite score for each player"),
         ("ranking_of(x, k=-1)", ValueError, "k", "-1", "0 or more"),
         ("importance(v, z)", ValueError, "v", "(8,)", "(4,) for 2 players"),
         ("plot_insertion({'a': [0., 1.], 'b': [0., 1., 2.]})", ValueError, "curves", "2, 3 points", "one more than there are players"),

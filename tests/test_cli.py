@@ -16,7 +16,7 @@ from interlib.app.cli import Explanation, as_dict, effects, main
 from interlib.app.explanation import explain
 from interlib.app.printing import print_explanation, write_report
 from interlib.app.report import report_html
-from interlib.app.sweeps import FILES
+from interlib.app.printing import FILES
 
 TEXT = "a red apple <script>alert(1)</script> falls & falls"
 WORDS = ["a", "red", "apple", "script₁", "alert", "1", "script₂", "falls₁", "falls₂"]

@@ -233,7 +233,7 @@ EMPTY = sample(0, 3, zeros=1.)
 @pytest.mark.parametrize("f", [il.order_strength, il.average_order, il.offsetting])
 @pytest.mark.parametrize("xs, kind, error, message", [
     ([], "and", ValueError, "xs: got no samples; it takes one or more"),
-    (X.and_, "and", TypeError, "xs: got Tensor; it must be Interactions, or a list of them, one a sample"),
+    (X.and_, "and", TypeError, "xs: got Tensor; it must be Interactions, or a list of them, one for each sample"),
     ({"a": X}, "and", TypeError, "xs: got dict"),
     ([X, X.and_], "and", TypeError, r"xs\[1\]: got Tensor; it must be Interactions"),
     ([[X]], "and", TypeError, r"xs\[0\]: got list"),
@@ -245,7 +245,7 @@ def test_bad_samples(f, xs, kind, error, message):
 
 
 @pytest.mark.parametrize("xs, quantile, error, message", [
-    (X, .9, TypeError, "xs: got Interactions; it must be a list of them, one a sample"),
+    (X, .9, TypeError, "xs: got Interactions; it must be a list of them, one for each sample"),
     ([], .9, ValueError, r"xs: got shape \(0,\)"),
     ([X, 1.], .9, TypeError, r"xs\[1\]: got float; it must be Interactions"),
     ([1., X], .9, TypeError, r"xs\[0\]: got float; it must be Interactions"),

@@ -13,7 +13,8 @@ import torch
 import interlib as il
 from interlib.core.files import seal
 from interlib.model.games import Game
-from interlib.app.sweeps import open_sweep, sweep
+from interlib.app.results import open_sweep
+from interlib.app.sweeps import sweep
 
 SAMPLES = [[0], [1]]
 

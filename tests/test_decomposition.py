@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import interlib as il
 from interlib.core.coalitions import permute
 from interlib.solve.certificate import Equations, free_effects, lower_bound, repair, splits, strength
-from interlib.solve.decomposition import interior_point
+from interlib.solve.interior_point import interior_point
 
 DATA = Path(__file__).parent / "data"
 TABLES = {k: torch.from_numpy(t) for k, t in np.load(DATA / "value_tables.npz").items()}

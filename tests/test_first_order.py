@@ -9,8 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import interlib as il
-from interlib.solve.certificate import splits, strength
-from interlib.solve.decomposition import with_unit_size
+from interlib.solve.certificate import splits, strength, with_unit_size
 from interlib.solve.first_order import admm, l1_ball, sgd, threshold
 from test_decomposition import KNOWN, PAIRS, TABLES, check, check_shared, random_tables
 

@@ -125,7 +125,7 @@ def test_the_check_sees_a_script_that_runs(tmp_path, request):
 def test_what_python_prints_of_a_result_does_not_steer_the_terminal(name):
     from pathlib import Path
     from interlib.model.factorising import Concepts
-    from interlib.app.sweeps import Sweep
+    from interlib.app.results import Sweep
     x = il.decompose(torch.randn(8, dtype=torch.float64), players=[name, "b\nc", "d"])
     concepts = Concepts(torch.rand(2, 3), [name, "b"], "layer1", "0", torch.rand(2), torch.rand(2), .1, meta={"model": name})
     said = [repr(x), repr(concepts), repr(il.Game(lambda m: m.double().sum(1), [name, "b"], meta={"model": name})),

@@ -21,7 +21,8 @@ from interlib.model.tables import table_key
 from interlib.nets.code import in_library
 from interlib.nets.contents import Unidentified, parts
 from interlib.nets.identity import fingerprint, identity
-from interlib.app.sweeps import open_sweep, sweep
+from interlib.app.results import open_sweep
+from interlib.app.sweeps import sweep
 
 ROW = [.3, -1.2, .7, 2.1]
 X = np.random.RandomState(0).randn(60, 4)

@@ -16,7 +16,10 @@ from interlib.model.evaluation import evaluate
 from interlib.model.tables import Part
 from interlib.core.files import load_tensors, save_tensors
 from interlib.nets.identity import identity
-from interlib.app.sweeps import listing, open_sweep, sample_digest, store_measures, sweep
+from interlib.app.requests import sample_digest
+from interlib.app.results import open_sweep, write_measures
+from interlib.app.sweeps import sweep
+from interlib.core.checks import listing
 
 ROWS = [torch.tensor([.3, -1., .5]), torch.tensor([1., .2, -.7])]
 
@@ -117,7 +120,7 @@ FORGED = {
 def test_measures_with_a_right_seal_and_wrong_content(how, stored):
     index, strengths = stored.index, stored.strengths
     if how == "players": index = index.assign(players="x")
-    store_measures(stored.folder, FORGED[how](index, strengths), listing(stored.folder, stored.said))
+    write_measures(stored.folder, FORGED[how](index, strengths), listing(stored.folder, stored.said))
     found = open_sweep(stored.folder)
     pd.testing.assert_frame_equal(found.index, stored.index)
     pd.testing.assert_frame_equal(found.strengths, stored.strengths)

@@ -15,7 +15,10 @@ import torch
 import interlib as il
 from interlib.nets.identity import identity
 from interlib.core.files import seal
-from interlib.app.sweeps import listing, open_sweep, store_measures, sweep, table_path, unfinished, write_json
+from interlib.app.folders import table_path, write_json
+from interlib.app.results import open_sweep, write_measures
+from interlib.app.sweeps import sweep, unfinished
+from interlib.core.checks import listing
 
 SCRIPT = """
 import sys, time, torch
@@ -334,7 +337,7 @@ def test_large_sweeps_open_quickly(tmp_path):
     write_json(tmp_path / "s" / "sweep.json", dict(format="interlib.sweep", version=2) | s.said | {"samples": s.said["samples"] * 50})
     s = open_sweep(tmp_path / "s")
     big = [pd.concat([f.assign(sample=f["sample"] + 20 * i) for i in range(50)], ignore_index=True) for f in (s.index, s.strengths)]
-    store_measures(tmp_path / "s", big, listing(tmp_path / "s", s.said))
+    write_measures(tmp_path / "s", big, listing(tmp_path / "s", s.said))
     started = time.perf_counter()
     mean = open_sweep(tmp_path / "s").strengths.groupby(["order", "sign"]).strength.mean()
     assert len(open_sweep(tmp_path / "s").index) == 4000 and time.perf_counter() - started < 5 and len(mean) == 8

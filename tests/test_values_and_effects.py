@@ -15,7 +15,8 @@ import torch
 import interlib as il
 from interlib.core import coalitions
 from interlib.solve.certificate import check_table
-from interlib.solve.decomposition import refined, interior_point, promised
+from interlib.solve.interior_point import careful_interior_point, interior_point
+from interlib.solve.solvers import SOLVERS
 from interlib.core.transforms import per_player
 
 DTYPES = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -187,7 +188,7 @@ def test_outputs_that_hardly_exceed_the_noise_end_with_a_proof_or_a_warning(more
         warnings.simplefilter("always")
         xs = il.decompose_shared(vs, alpha, .5, share)
     s = xs[0].solution
-    assert s.gap <= promised["ipm"] or any("gap" in str(w.message) for w in said)
+    assert s.gap <= SOLVERS["ipm"].gap or any("gap" in str(w.message) for w in said)
     assert more > 1e-12 or share == 0. or s.objective == s.lower_bound == 0      # with equal splits the constants part the models
     for x, v in zip(xs, vs): assert (x.matching_error(v) <= .5 * (v[-1] - v[0]).abs() + 2e-12).all()
 
@@ -228,7 +229,7 @@ def test_refinement_is_needed_for_such_tables():
     u = torch.tensor(next(iter(tree_tables()))).double()
     u = ((u - u[0]) / (u - u[0]).abs().max())[None, None]
     none = torch.zeros(1, 1).double()
-    assert interior_point(u, none)[3].item() == 59 and refined(u, none)[3].item() > 59
+    assert interior_point(u, none)[3].item() == 59 and careful_interior_point(u, none)[3].item() > 59
 
 
 @pytest.mark.parametrize("scale", [2.**500, 2.**-500, 2.**900, 2.**-900])
@@ -334,8 +335,8 @@ def test_threads_are_told_to_wait_quietly_unless_somebody_chose():
 import os, torch
 torch.set_num_threads(2)
 import interlib as il
-from interlib.solve.decomposition import solvers
-own = solvers['ipm']
+from interlib.solve.solvers import SOLVERS
+own = SOLVERS['ipm'].run
 def watch(*args): print(torch.get_num_threads()); return own(*args)
 watch.__name__ = 'ipm'
 il.decompose(il.planted(5, 2, 2)[0], solver=watch)

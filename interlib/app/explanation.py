@@ -19,7 +19,8 @@ from ..core.interactions import Interactions
 from ..model.evaluation import check_how, evaluate
 from ..model.tables import check_cache
 from ..model.games import Game, as_game
-from ..solve.decomposition import check_decomposition, decompose
+from ..solve.decomposition import decompose
+from ..solve.solvers import check_decomposition
 
 # %% ../../nbs/app/00_explanation.ipynb #b2709467
 def game_of(

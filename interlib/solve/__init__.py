@@ -2,6 +2,6 @@
 import lazy_loader
 
 ROOMS = [
-    "certificate", "decomposition", "first_order",
+    "certificate", "highs", "normal_matrix", "interior_point", "first_order", "solvers", "decomposition",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)
