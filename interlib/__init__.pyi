@@ -26,7 +26,9 @@ from .app.explanation import explain
 from .app.samples import explain_samples
 from .app.results import open_sweep
 from .app.sweeps import sweep
-from .app.widgets import Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf
+from .app.result_widgets import Sparsity, WhatIf
+from .app.pair_widgets import Compare, ConfusingSamples, Sharing
+from .app.explorer import Explorer
 from .draw import plots
 from .core import examples
 from .measure import allocation, axioms, confusion, rankings, sparsity, taylor, taylor_methods, taylor_principles

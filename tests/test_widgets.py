@@ -13,7 +13,6 @@ import urllib.parse
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -21,15 +20,21 @@ from PIL import Image
 import interlib as il
 from browser import CHROMIUM
 from test_hostile_names import SCRIPTS
-from interlib.app.widgets import Compare, ConfusingSamples, Explorer, Panel, Sample, Sharing, Sparsity, Toggles, WhatIf, Work, counts, listed, printed, sample_html, sample_of
+from interlib.app import explorer, widget_kit
+from interlib.app.explorer import Explorer
+from interlib.app.pair_widgets import Compare, ConfusingSamples, Sharing
+from interlib.app.result_widgets import Sparsity, WhatIf
+from interlib.app.sums import list_effects, which_count
+from interlib.app.widget_html import sample_html, sample_of
+from interlib.app.widget_work import Work
+from interlib.core.labels import signed_number
 
-DATA = Path(__file__).parent / "data"
 SENTENCE = "The old man went to the bank of the"
 live = pytest.mark.skipif(not CHROMIUM or not all(map(importlib.util.find_spec, ("websocket", "voila"))), reason="no chromium, websocket-client or voila on this machine")
 
 
 def tables(n=10):
-    return [torch.from_numpy(np.load(DATA / "value_tables.npz")[name])[:2**n].clone() for name in ("smollm2_0", "gemma3_0")]
+    return [il.examples.prompt(name).v[:2**n].clone() for name in ("smollm2_0", "gemma3_0")]
 
 
 def effects(n, kept, seed):
@@ -50,7 +55,7 @@ def test_what_if_agrees_with_the_library_for_any_coalition():
     for S in range(64):
         panel.toggles.press([S >> i & 1 for i in range(6)])
         assert [f"<span>{panel.say(t)}</span>" in panel.view.value for t in (x.predict()[S].item(), v[S].item(), -.1)] == [True] * 3
-        assert len(re.findall(r'<tr class="\w+ off"', panel.view.value)) >= sum(not on for on in counts(panel.rows, S))
+        assert len(re.findall(r'<tr class="\w+ off"', panel.view.value)) >= sum(not on for on in which_count(panel.rows, S))
 
 
 @pytest.mark.parametrize("v", [torch.zeros(4), torch.ones(2), torch.tensor([0., 1e-9])], ids=["zero", "constant", "tiny"])
@@ -68,11 +73,10 @@ def test_words_are_text():
 
 
 def test_copy_is_kept_up_to_date(monkeypatch):
-    import interlib.app.widgets
     shown = []
     class Handle:
         def update(self, data, raw): shown.append(data)
-    monkeypatch.setattr(interlib.widgets, "display", lambda data, raw, display_id=None: shown.append(data) or (Handle() if display_id else None))
+    monkeypatch.setattr(widget_kit, "display", lambda data, raw, display_id=None: shown.append(data) or (Handle() if display_id else None))
     x = effects(4, 6, 1)
     panel = Sparsity(x, x.predict())
     panel._ipython_display_()
@@ -178,10 +182,10 @@ def test_another_picture_while_it_works_is_not_given_the_players_of_the_first():
     e.explain()
     e.number.value = 1
     e.work.thread.join()
-    assert e.game.n == 4 and not any(e.toggles.pressed) and e.old.layout.display == "flex"      # the answer is said to be that of before
+    assert e.game.n == 4 and not any(e.toggles.states) and e.old.layout.display == "flex"      # the answer is said to be that of before
     e.explain()
     e.work.thread.join()
-    assert all(e.toggles.pressed) and e.old.layout.display == "none"
+    assert all(e.toggles.states) and e.old.layout.display == "none"
 
 
 def test_old_answers_are_not_kept():
@@ -273,7 +277,6 @@ def test_one_row_of_words_at_a_time(tiny_lm):
 
 def test_what_can_mask_is_what_the_model_has(tiny_lm, monkeypatch):
     from copy import deepcopy
-    import interlib.app.widgets
     model, tokenizer = tiny_lm
     masked = deepcopy(tokenizer)
     masked.add_special_tokens({"mask_token": "[MASK]"})
@@ -283,7 +286,7 @@ def test_what_can_mask_is_what_the_model_has(tiny_lm, monkeypatch):
         e.model.value = name
         offered[name] = list(e.baseline.options)
     assert offered == {"no mask": ["mean", "zero"], "mask": ["mean", "zero", "mask"], "pictures": ["zero", "channel_mean", "blur"], "to come": ["mean", "zero"]}
-    monkeypatch.setattr(interlib.widgets, "opened", lambda name, progress=False: (model, masked) if isinstance(name, str) else name)
+    monkeypatch.setattr(explorer, "load_network", lambda name, progress=False: (model, masked) if isinstance(name, str) else name)
     e.baseline.value = "zero"
     answered(e)
     assert list(e.baseline.options) == ["mean", "zero", "mask"] and e.baseline.value == "zero"      # known now; what was chosen stays
@@ -305,7 +308,7 @@ def test_an_answer_can_be_saved(tiny_lm, tmp_path):
     x = il.Interactions.load(tmp_path / "x.safetensors")
     assert torch.equal(x.predict(), e.x.predict()) and x.players == e.x.players and x.meta["noise"] == .02
     table = pd.read_csv(io.BytesIO(files["interactions.csv"]))
-    assert table.effect.tolist() == pytest.approx(listed(e.x).effect.tolist()) and table.text.tolist() == listed(e.x, ["A", "red", "apple", "falls"]).text.tolist()
+    assert table.effect.tolist() == pytest.approx(list_effects(e.x).effect.tolist()) and table.text.tolist() == list_effects(e.x, ["A", "red", "apple", "falls"]).text.tolist()
     page = files["interlib.html"].decode()
     assert page.startswith("<!DOCTYPE html>") and "<script" not in page and all(name in page for name in x.players)
 
@@ -378,9 +381,9 @@ def test_a_newcomer_explains_a_sentence(app, browser, shots):
     v = il.evaluate(game, progress=False)
     x = il.decompose(v)
     facts = page.numbers(".il-explorer")
-    assert facts[0] == game.meta["target"].strip() and facts[1] == il.plots.signed_number(v[-1].item()) and facts[2] == il.plots.signed_number(v[0].item())
-    assert facts[3] == str(x.how_many(v))
-    strongest = listed(x, sample_of(game).names).iloc[0]
+    assert facts[0] == game.meta["target"].strip() and facts[1] == signed_number(v[-1].item()) and facts[2] == signed_number(v[0].item())
+    assert facts[4] == str(x.how_many(v))
+    strongest = list_effects(x, sample_of(game).names).iloc[0]
     assert page.js("document.querySelector('.il-what-if tr td:nth-child(3)').textContent") == strongest.text
     assert page.js("[...document.querySelectorAll('.il-explorer .il-words')].filter(t => t.offsetParent).length") == 1
     assert page.js("[...document.querySelectorAll('.saved a')].map(t => t.download)") == ["interlib.html", "interactions.csv", "interactions.safetensors"]
@@ -417,20 +420,20 @@ def test_mistakes_are_explained_on_the_page(app, browser):
 
 
 PANELS = """
-import torch, numpy as np, interlib as il
-from interlib.app.widgets import *
-v, w = (torch.from_numpy(np.load({data!r})[name]) for name in ("smollm2_0", "gemma3_0"))
-words = "A red apple falls to the ground because of the pull of".split()
+import torch, interlib as il
+from interlib.app.widget_html import Sample
+v, w = (il.examples.prompt(name).v for name in ("smollm2_0", "gemma3_0"))
+words = il.examples.prompt().text.split()
 gravity = Sample([(word, i - 2 if i > 1 else None) for i, word in enumerate(words)])
 x = il.decompose(v, players=words[2:])
-display(WhatIf(x, v, gravity))
+display(il.WhatIf(x, v, gravity))
 ---
-display(Sparsity(x, v, gravity))
+display(il.Sparsity(x, v, gravity))
 ---
 pair, eight = [v[:256].clone(), w[:256].clone()], Sample([(word, i - 2 if 1 < i < 10 else None) for i, word in enumerate(words)])      # 'pull' and the last 'of' masked
-display(Sharing(pair, ["SmolLM2", "Gemma 3"], eight.names, share=None))
+display(il.Sharing(pair, ["SmolLM2", "Gemma 3"], eight.names, share=None))
 ---
-display(Compare(il.decompose_shared(pair, share=None), ["SmolLM2", "Gemma 3"], eight, k=12))
+display(il.Compare(il.decompose_shared(pair, share=None), ["SmolLM2", "Gemma 3"], eight, k=12))
 ---
 threes, networks = il.data.digits().test_x[il.data.digits().test_y == 3][:12], {{}}
 for name in ("resnet20-digit3", "vgg16-digit3"):
@@ -439,12 +442,12 @@ for name in ("resnet20-digit3", "vgg16-digit3"):
     for e in (1, 6):
         training.load(model, e)
         networks[name][e] = il.decompose(torch.stack([il.evaluate(game, progress=False) for game in games]))
-display(ConfusingSamples(networks, games))
+display(il.ConfusingSamples(networks, games))
 ---
 names = {hostile!r}
 odd = il.decompose(torch.tensor([0., 1, -1, 3, 2, 0, 1, 5]), players=names[:3])
 odd.meta = dict(output=names[3])
-for panel in (WhatIf(odd, odd.predict()), Sparsity(odd, odd.predict()), Compare([odd, odd], names[4:6]), Explorer({{names[6]: (model, threes)}})):
+for panel in (il.WhatIf(odd, odd.predict()), il.Sparsity(odd, odd.predict()), il.Compare([odd, odd], names[4:6]), il.Explorer({{names[6]: (model, threes)}})):
     panel.add_class("odd")
     display(panel)
 display(odd.primitives())
@@ -453,7 +456,7 @@ g = torch.Generator().manual_seed(0)
 both = torch.randn(2, 4096, generator=g, dtype=torch.float64) * (torch.rand(2, 4096, generator=g) < .1)
 both[1, 0] = 0
 big = il.Interactions(*both)
-panel = WhatIf(big, big.predict() + .01)
+panel = il.WhatIf(big, big.predict() + .01)
 panel.add_class("big")
 display(panel)
 """
@@ -462,7 +465,7 @@ display(panel)
 @pytest.fixture(scope="module")
 def panels(tmp_path_factory, browser):
     folder = tmp_path_factory.mktemp("panels")
-    cells = [nbformat.v4.new_code_cell(c.strip()) for c in PANELS.format(data=str(DATA / "value_tables.npz"), hostile=SCRIPTS).split("---")]
+    cells = [nbformat.v4.new_code_cell(c.strip()) for c in PANELS.format(hostile=SCRIPTS).split("---")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}), folder / "panels.ipynb")
     from interlib.app.cli import _free_port
     port = _free_port(0)
@@ -490,7 +493,7 @@ def test_what_if_shows_the_librarys_numbers(panels, shots):
         want = [panel.say(t) for t in (x.predict()[S].item(), v[S].item(), (x.predict() - v)[S].item())]
         page.until(f"JSON.stringify([...document.querySelectorAll('.il-what-if')[0].querySelectorAll('.facts span')].map(t => t.textContent)) == {json.dumps(json.dumps(want, ensure_ascii=False, separators=(',', ':')), ensure_ascii=False)}", 20)
         lit = page.js("[...document.querySelectorAll('.il-what-if')[0].querySelectorAll('tr')].slice(0, 15).map(t => !t.classList.contains('off'))")
-        assert lit == [bool(on) for on in counts(panel.rows, S)]
+        assert lit == [bool(on) for on in which_count(panel.rows, S)]
     shots(panels.browser, "what-if.png", ".il-what-if")
 
 

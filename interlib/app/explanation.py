@@ -62,7 +62,7 @@ def check_before(
 )->None:
     "Raises `ValueError` for arguments that cannot be right, before anything takes long."
     number("noise", noise, 0, 1, "from 0 to 1, a fraction of |v(N) - v(empty)|")
-    check_how(batch_size, "auto")
+    check_how(game, batch_size, "auto")
     check_cache(cache)
     check_decomposition(solver, game.n, 1, 1, "cpu")
 

@@ -54,6 +54,19 @@ class Game:
         out = self.fn(asked.to(self.device))
         return out if isinstance(masks, Tensor) else out.double().cpu().numpy()
 
+    @property
+    def picture(self)->Tensor: # `(C, H, W)`; None for a game of something else
+        "The picture whose patches are the players."
+        if self.masked is None or "layer" in self.meta: return None
+        x = self.masked.x
+        return x.detach().cpu() if x.ndim == 3 and len(x) in (1, 3) else None
+
+    @property
+    def regions(self)->Tensor: # int64 `(H, W)`, -1 for background; None for a game of something else
+        "The player of each pixel of the picture."
+        if self.picture is None: return None
+        return self.masked.regions.expand(self.masked.x.shape)[0].cpu().clone()
+
     def __repr__(self):
         "Players, target, output and model, in two lines at most."
         names = [without_breaks(p) for p in self.players[:12]]
