@@ -8,9 +8,10 @@ import torch
 
 import interlib as il
 from browser import CHROMIUM
-from interlib.app.cli import Explanation, _what_if, effects
-from interlib.app.explanation import explain
-from interlib.app.report import CLICKABLE, report_html
+from explained import explained as with_words
+from interlib.app.prompts import explain_text
+from interlib.app.report import CLICKABLE, report_html, what_if as panel_of
+from interlib.app.sums import list_effects
 from interlib.core.synthetic import noisy
 from test_cli import TEXT, make_lm
 
@@ -22,7 +23,7 @@ WORDS = "Why does a red apple fall to the ground and not up to the moon".split()
 def explained(x, v, words=WORDS, text=None):
     "An explanation as `explain` makes it, of any table: every word is a player until there are no more."
     x.meta = {"text": text or " ".join(words), "target": " gravity", "output": "log_odds", "noise": 0.02, "baseline": "mean", "model": "none", "device": "cpu", "seconds": {}, "versions": {}}
-    return Explanation(x, v, [(w, i if i < x.n else None) for i, w in enumerate(words)])
+    return with_words(x, v, [(w, i if i < x.n else None) for i, w in enumerate(words)])
 
 
 def random_model(n, kept, seed):
@@ -41,14 +42,14 @@ def planted():
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory): return explain(TEXT, make_lm(tmp_path_factory.mktemp("lm")), players=7, progress=False)
+def network(tmp_path_factory): return explain_text(TEXT, make_lm(tmp_path_factory.mktemp("lm")), players=7, progress=False)
 
 
 @pytest.fixture(scope="module")
 def big(): return explained(*random_model(12, 400, 0))
 
 
-report, what_if, listed = map(functools.cache, (report_html, _what_if, effects))
+report, what_if, listed = map(functools.cache, (report_html, panel_of, list_effects))
 
 
 @pytest.fixture
@@ -84,13 +85,13 @@ def reach(page, S):
 
 def counting(e, S):
     "For every interaction, strongest first, whether it counts on a coalition, by the definition."
-    there = {i for i in range(e.x.n) if S >> i & 1}
+    there = {i for i in range(e.n) if S >> i & 1}
     return [there >= set(r.members) if r.kind == "and" else bool(there & set(r.members)) for r in listed(e).itertuples()]
 
 
 def agrees(page, e, S):
     "Whether the panel shows the library's numbers and interactions for a coalition."
-    h, v, constant, on, panel = e.x.predict()[S].item(), e.v[S].item(), e.x.and_[0].item(), counting(e, S), shown(page)
+    h, v, constant, on, panel = e.predict()[S].item(), e.v[S].item(), e.constant.item(), counting(e, S), shown(page)
     k = len(panel["lit"])
     assert (panel["predicted"], panel["real"], panel["difference"]) == (printed(h, e), printed(v, e), printed(h - v, e))
     assert panel["lit"] == on[:k]
@@ -123,13 +124,13 @@ def test_rows(open_report, planted):
 
 
 def test_bars_lead_from_the_constant_to_the_prediction(open_report, big):
-    page, numbers = open_report(big), _what_if(big)["numbers"]
+    page, numbers = open_report(big), panel_of(big)["numbers"]
     reach(page, 0b101101110111)
-    h, width = big.x.predict()[0b101101110111].item(), numbers["high"] - numbers["low"]
+    h, width = big.predict()[0b101101110111].item(), numbers["high"] - numbers["low"]
     bars = page.js("[...document.querySelectorAll('.track')].map(t => { const [i, r] = [t.firstChild.getBoundingClientRect(), t.getBoundingClientRect()]; return [(i.left - r.left) / r.width, (i.right - r.left) / r.width, i.width] })")
     ends = [(a, b) for a, b, w in bars if w]
     rise = [r.effect for r, on in zip(listed(big).head(30).itertuples(), counting(big, 0b101101110111)) if on]
-    at = (big.x.and_[0].item() - numbers["low"]) / width
+    at = (big.constant.item() - numbers["low"]) / width
     for (a, b), effect in zip(ends, rise):
         assert min(at, at + effect / width) == pytest.approx(a, abs=.02) and b - a == pytest.approx(abs(effect) / width, abs=.02)
         at += effect / width
@@ -159,7 +160,7 @@ def test_buttons_have_names(open_report, planted):
     page = open_report(planted)
     page("Accessibility.enable")
     nodes = [n for n in page("Accessibility.getFullAXTree")["nodes"] if n.get("role", {}).get("value") in ("button", "ToggleButton") or any(p["name"] == "pressed" for p in n.get("properties", []))]
-    assert sorted(n["name"]["value"] for n in nodes) == sorted([*planted.names, "all players there", "no player there, all masked"])
+    assert sorted(n["name"]["value"] for n in nodes) == sorted([*planted.players, "all players there", "no player there, all masked"])
     assert [p["value"]["value"] for n in nodes for p in n["properties"] if p["name"] == "pressed"] == ["true"] * 6
 
 
@@ -167,7 +168,7 @@ HOSTILE = ["</script><script>document.title='taken'</script>", "<img src=x onerr
 
 
 def test_hostile_words(open_report, planted):
-    e = explained(il.Interactions(planted.x.and_, planted.x.or_, solution=planted.x.solution), planted.v, HOSTILE, "]]> </blockquote> " + " ".join(HOSTILE))
+    e = explained(planted.replace(players=None, meta={}), planted.v, HOSTILE, "]]> </blockquote> " + " ".join(HOSTILE))
     page = open_report(e)
     assert page.js("document.title") == "Why “gravity”? – interlib"
     assert page.js("[...document.querySelectorAll('[data-player]')].map(b => b.textContent)") == [w.replace("\u2028", "\\u2028") for w in HOSTILE]

@@ -12,8 +12,9 @@ import interlib as il
 from interlib.app import cli
 from interlib.model import evaluation
 from interlib.nets import networks as il_models
-from interlib.app.cli import Explanation, as_dict, effects, main
-from interlib.app.explanation import explain
+from explained import explained as with_words
+from interlib.app.cli import for_program, main
+from interlib.app.prompts import explain_text
 from interlib.app.printing import print_explanation, write_report
 from interlib.app.report import report_html
 from interlib.app.printing import FILES
@@ -39,7 +40,7 @@ def lm(tmp_path_factory): return make_lm(tmp_path_factory.mktemp("lm"))
 
 
 @pytest.fixture(scope="module")
-def explained(lm): return explain(TEXT, lm, players=7, progress=False)
+def explained(lm): return explain_text(TEXT, lm, players=7, progress=False)
 
 
 @pytest.fixture
@@ -92,16 +93,16 @@ def test_csv(explained, tmp_path):
     table = pd.read_csv(tmp_path/"interactions.csv", dtype={"members": str})
     assert list(table.columns) == ["kind", "order", "effect", "salient", "members", "words"]
     assert table.effect.abs().is_monotonic_decreasing and (table.members.str.split().map(len) == table.order).all()
-    assert table.effect.tolist() == pytest.approx(effects(explained).effect.tolist(), abs=1e-12)
+    assert table.effect.tolist() == pytest.approx(explained.to_table().effect.tolist(), abs=1e-12)
 
 
 def test_matches_the_game(explained, lm):
     game = il.text_game(*il.load_lm(lm, progress=False), TEXT, players=7)
     v = il.evaluate(game, progress=False)
-    assert torch.equal(explained.v, v) and explained.x.players == game.players
-    assert explained.x.matching_error(v).max() <= 0.02 * (v[-1] - v[0]).abs() + 1e-8
-    k, span = explained.needed, v.max() - v.min()
-    error = lambda k: cli._strongest(explained.x, k).matching_error(v).mean()
+    assert torch.equal(explained.v, v) and [p.rstrip("₁₂") for p in explained.players] == game.players
+    assert explained.matching_error(v).max() <= 0.02 * (v[-1] - v[0]).abs() + 1e-8
+    k, span = explained.how_many(), v.max() - v.min()
+    error = lambda k: explained.strongest(k).matching_error(v).mean()
     assert error(k) <= 0.05 * span < error(k - 1)
 
 
@@ -121,23 +122,23 @@ def test_report(explained):
     assert len(page) < 1.5e6 and parsed.tags.count("script") == 1 and "link" not in parsed.tags
     assert parsed.tags.count("img") == 4 and parsed.tags.count("source") == 4
     assert TEXT in parsed.text and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    for word in explained.names: assert word in parsed.text
+    for word in explained.players: assert word in parsed.text
     addresses = [v for k, v in parsed.attrs if k in ("src", "href", "srcset")]
     assert len(addresses) == 8 and all(a.startswith("data:image/svg+xml;base64,") for a in addresses)
     assert len(set(addresses)) == 8
     assert all("<svg" in base64.b64decode(a.split(",")[1]).decode() for a in addresses)
     alts = [v for k, v in parsed.attrs if k == "alt"]
     assert len(alts) == 4 and all(len(a) > 40 for a in alts)
-    assert f"{explained.x.solution.objective:.6g}" in parsed.text and "How to read this" in parsed.text
+    assert f"{explained.solution.objective:.6g}" in parsed.text and "How to read this" in parsed.text
     assert not re.search(r"https?://", re.sub(r"data:[^\"]+", "", page))
 
 
 def test_words_that_are_code(explained):
-    bad = Explanation(explained.x, explained.v, [(w + "<i onclick='x'>\"", i) for w, i in explained.words])
-    bad.x = il.Interactions(bad.x.and_, bad.x.or_, bad.x.players, bad.x.solution, {**bad.x.meta, "target": "</title><img src=x>", "model": "<i>", "baseline": "'><hr>"})
+    bad = with_words(explained, explained.v, [(w + "<i onclick='x'>\"", i) for w, i in explained.meta["words"]])
+    bad.meta.update({"target": "</title><img src=x>", "model": "<i>", "baseline": "'><hr>"})
     page = Page(report_html(bad))
     assert page.tags.count("img") == 4 and not {"i", "hr"} & set(page.tags) and "onclick" not in [k for k, _ in page.attrs]
-    json.dumps(as_dict(bad)); print_explanation(bad)
+    json.dumps(for_program(bad)); print_explanation(bad)
 
 
 @pytest.mark.parametrize("text", ["dollar $x^2$ and $ again", "日本 の 文", "a\nline and\ta tab", "it 's " + "very" * 60])
@@ -148,10 +149,9 @@ def test_odd_prompts(run, text):
 
 
 def test_network_without_interactions(explained):
-    deaf = Explanation(il.decompose(torch.ones(4), players=["not", "heard"]), torch.ones(4), [("not", 0), ("heard", 1)])
-    deaf.x.meta = explained.x.meta
+    deaf = with_words(il.decompose(torch.ones(4)).replace(meta=explained.meta), torch.ones(4), [("not", 0), ("heard", 1)])
     print_explanation(deaf)
-    assert Page(report_html(deaf)).tags.count("img") == 2 and as_dict(deaf)["interactions"] == []
+    assert Page(report_html(deaf)).tags.count("img") == 2 and for_program(deaf)["interactions"] == []
 
 
 def test_one_player(run):
@@ -274,7 +274,7 @@ def test_python_messages_are_as_before(run):
 
 def test_closed_pipe():
     "`interlib explain ... | head -1` ends quietly."
-    code = "import sys\nfrom interlib.app import cli\ncli._run_explain = lambda args: print('x\\n' * 200000, flush=True) or 0\nsys.exit(cli.main(['explain', 'text']))"
+    code = "import sys\nfrom interlib.app import cli\ncli.COMMANDS['explain'] = lambda args: print('x\\n' * 200000, flush=True) or 0\nsys.exit(cli.main(['explain', 'text']))"
     p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     p.stdout.readline(); p.stdout.close()
     assert p.stderr.read() == b"" and p.wait(60) == 1
@@ -289,8 +289,8 @@ images: [...d.images].map(i => i.complete && i.naturalWidth > 0), wide: [...d.qu
 @pytest.mark.skipif(not BROWSER, reason="no chromium on this machine")
 @pytest.mark.parametrize("width", [390, 1200])
 def test_page_fits(width, explained, tmp_path):
-    long = Explanation(explained.x, explained.v, [(w + "counterrevolutionarily" * 3, i) for w, i in explained.words])
-    long.x.meta["text"] = "supercalifragilistic" * 8 + " " + TEXT
+    long = with_words(explained, explained.v, [(w + "counterrevolutionarily" * 3, i) for w, i in explained.meta["words"]])
+    long.meta["text"] = "supercalifragilistic" * 8 + " " + TEXT
     write_report(long, tmp_path)
     (tmp_path/"frame.html").write_text(WRAPPER.format(width=width))
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars --allow-file-access-from-files --virtual-time-budget=5000 --window-size=1300,900"

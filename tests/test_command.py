@@ -14,9 +14,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import interlib as il
-from interlib.app import cli
-from interlib.model import evaluation, tables
+from explained import explained as with_words
+from interlib.app.arguments import parser
 from interlib.app.cli import main
+from interlib.app.printing import print_explanation
+from interlib.app.prompts import explain_text
+from interlib.app.report import report_html, say_needed
+from interlib.model import evaluation, tables
 from interlib.model.evaluation import evaluate
 from interlib.model.tables import Part, stored_part
 from interlib.core.files import load_tensors, save_tensors
@@ -221,7 +225,7 @@ def stop_after(monkeypatch, k):
 
 
 def test_the_command_goes_on_after_ctrl_c(run, lm, monkeypatch):
-    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
     command = ["explain", TEXT, "--model", lm, "--players", "6", "--batch-size", "8", "--quiet"]
     code, plain, _ = run(*command, "--json")
     calls = stop_after(monkeypatch, 3)
@@ -245,7 +249,7 @@ def test_ctrl_c_while_decomposing(run, lm, monkeypatch):
     def stop(v, *args, **kwargs):
         if len(v) > 2: raise KeyboardInterrupt
         return real(v, *args, **kwargs)
-    monkeypatch.setattr(decomposition, "decompose", stop)
+    monkeypatch.setattr("interlib.app.explanation.decompose", stop)
     command = ["explain", TEXT, "--model", lm, "--players", 5, "--quiet"]
     assert "interrupted; while decomposing; the 32 outputs are lost: --cache DIR keeps them" in run(*command)[2]
     assert "interrupted; while decomposing; the 32 outputs are kept in tables" in run(*command, "--cache", "tables")[2]
@@ -266,7 +270,7 @@ def test_a_real_process_that_is_interrupted(lm, tmp_path):
 @pytest.mark.parametrize("cache", ["file", "file/below"])
 def test_a_cache_that_cannot_be_written_is_refused_before_a_model_is_loaded(run, tmp_path, cache, monkeypatch):
     (tmp_path/"file").write_text("")
-    monkeypatch.setattr(cli, "_loaded", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("interlib.app.prompts.open_named", lambda *a, **k: pytest.fail("the model was loaded"))
     code, out, err = run("explain", TEXT, "--cache", cache)
     assert code == 2 and "cache: cannot write to the folder" in err
 
@@ -274,7 +278,7 @@ def test_a_cache_that_cannot_be_written_is_refused_before_a_model_is_loaded(run,
 @pytest.mark.parametrize("name", ["cache", "out"])
 def test_a_folder_without_a_name_is_refused(run, name, monkeypatch):
     "As of a variable of the shell that is not set."
-    monkeypatch.setattr(cli, "_loaded", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("interlib.app.prompts.open_named", lambda *a, **k: pytest.fail("the model was loaded"))
     code, out, err = run("explain", TEXT, f"--{name}", "")
     assert code == 2 and f"{name}: got ''; it must be" in err
 
@@ -297,7 +301,7 @@ def test_a_folder_without_a_name_is_refused(run, name, monkeypatch):
     (["explain", "A red apple", "--chat=yes"], "--chat"),
 ])
 def test_what_was_meant_is_said(args, message, run, monkeypatch):
-    monkeypatch.setattr(cli, "_loaded", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("interlib.app.prompts.open_named", lambda *a, **k: pytest.fail("the model was loaded"))
     code, out, err = run(*args)
     assert code == 2 and out == "" and err.startswith("interlib: error: ") and err.count("\n") == 1 and message in err, err
 
@@ -306,7 +310,7 @@ def typed(monkeypatch, data): monkeypatch.setattr(sys, "stdin", io.TextIOWrapper
 
 
 def test_text_from_standard_input(run, lm, monkeypatch):
-    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
     typed(monkeypatch, "\ufeffa red apple\nfalls to\n".encode())
     code, out, err = run("explain", "-", "--model", lm, "--quiet")
     assert code == 0 and "a red apple↵falls to\n" in out and "5 of 5 words" in out
@@ -320,7 +324,7 @@ def test_standard_input_without_a_text(run, monkeypatch, data, message):
 
 
 def test_a_text_may_begin_with_a_minus(run, lm, monkeypatch):
-    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
     code, out, err = run("explain", "- a red apple", "--model", lm, "--quiet")
     assert code == 0 and "prompt      - a red apple\n" in out
 
@@ -334,7 +338,7 @@ def test_half_a_letter_is_refused_by_name(text, run, lm, monkeypatch):
     model, tokenizer = il.load_lm(lm, progress=False)
     for name, given in (("text", dict(text=text)), ("target", dict(target=text)), ("target", dict(target=["apple", text])), ("baseline", dict(baseline=text))):
         with pytest.raises(ValueError, match=f"{name}: character {at} is '.u[d].*', half of a letter"): il.text_game(model, tokenizer, **{"text": TEXT, **given})
-    monkeypatch.setattr(cli, "_loaded", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("interlib.app.prompts.open_named", lambda *a, **k: pytest.fail("the model was loaded"))
     code, out, err = run("explain", text)
     assert code == 2 and "half of a letter" in err and err.isascii()
 
@@ -347,7 +351,7 @@ ESCAPES = ["\x1b[2J\x1b[31mred", "bell \x07", "\x9b31m", "back \x08\x08", "a\rb"
 
 @pytest.mark.parametrize("odd", ESCAPES)
 def test_no_text_steers_the_terminal(odd, run, lm, monkeypatch):
-    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
     text = f"a red apple {odd} falls"
     code, out, err = run("explain", text, "--model", lm, "--players", 3, "--quiet", "--out", "o")
     assert code == 0 and not controls(out + err) and odd[odd.index(controls(odd)[0])].encode("unicode_escape").decode() in out
@@ -358,18 +362,18 @@ def test_no_text_steers_the_terminal(odd, run, lm, monkeypatch):
 
 
 def test_a_name_and_a_token_do_not_steer_it_either(lm, capsys):
-    e = cli.explain(TEXT, lm, players=3, progress=False)
-    e.x.meta.update(target="\x1b[31m", text="\x1b]0;title\x07")
-    e.words = [(w + "\x1b[0m", i) for w, i in e.words]
-    cli.print_explanation(e)
+    e = explain_text(TEXT, lm, players=3, progress=False)
+    e.meta.update(target="\x1b[31m", text="\x1b]0;title\x07")
+    e = with_words(e, e.v, [(w + "\x1b[0m", i) for w, i in e.meta["words"]])
+    print_explanation(e)
     assert not controls(capsys.readouterr().out)
-    page = cli.report_html(e)
+    page = report_html(e)
     assert "\x1b" not in page and "\\x1b[31m" in page
 
 
 def test_a_warning_and_a_traceback_do_not_steer_it_either(run, lm, monkeypatch):
     def warn(*args, **kwargs): warnings.warn("odd \x1b[31m name"); raise ValueError("odd \x1b[31m value")
-    monkeypatch.setattr(evaluation, "evaluate", warn)
+    monkeypatch.setattr("interlib.app.explanation.evaluate", warn)
     code, out, err = run("explain", TEXT, "--model", lm, "--quiet", "--debug", "--players", 3)
     assert code == 2 and not controls(err) and "interlib: warning: odd \\x1b[31m name\n" in err and err.endswith("interlib: error: odd \\x1b[31m value\n")
 
@@ -383,14 +387,13 @@ def test_a_folder_with_an_odd_name(run, lm, tmp_path):
 
 
 def test_sweeps_do_not_steer_it_either(run, tmp_path, monkeypatch):
-    module = sys.modules["interlib.sweep"]
     class Odd:
         folder = "f\x1b[31m"; errors = []
         def summary(self): return "one\x1b[31m"
         def status(self): return {"mo\x1b[31mdel": "\x07"}
-    monkeypatch.setattr(module, "open_sweep", lambda folder: Odd())
+    monkeypatch.setattr("interlib.app.results.open_sweep", lambda folder: Odd())
     assert not controls(run("status", "f")[1])
-    monkeypatch.setattr(module, "sweep", lambda **k: Odd())
+    monkeypatch.setattr("interlib.app.sweeps.sweep", lambda **k: Odd())
     (tmp_path/"s.toml").write_text('folder = "f"\nsamples = ["a"]\n[models]\na = "b"\n')
     code, out, err = run("sweep", "s.toml")
     assert code == 0 and not controls(out) and "one\\x1b[31m in f\\x1b[31m" in out
@@ -400,8 +403,7 @@ def told(k, n=3):
     "The sentence on how many interactions are needed, for a table that needs `k`."
     v = {0: torch.ones(2**n), 1: il.masks(n).all(1).double(), 2: 3. * il.masks(n).all(1) + 3 * il.masks(n)[:, :2].all(1)}[k].double()
     x = il.decompose(v, noise=0., players=list("abc"))
-    x.meta = dict(output="logit", target="t", noise=0.)
-    return cli._wording(cli.Explanation(x, v, [(w, i) for i, w in enumerate("abc")]))["needed"]
+    return say_needed(x, x.how_many())
 
 
 @pytest.mark.parametrize("k, words", [(0, "the constant alone predicts all 8"), (1, "the strongest interaction alone predicts all 8"), (2, "the strongest 2 interactions predict all 8")])
@@ -432,7 +434,7 @@ def test_chat_without_a_template(run, lm):
 
 def test_a_model_tuned_for_conversations_is_suggested_chat(run, chatty, monkeypatch):
     "Outside of its template the model takes the text for finished, as its own forward pass says."
-    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
     question = "What is the capital city of France ?"
     model, tokenizer = il.load_lm(chatty, progress=False)
     with torch.no_grad(): assert model(**tokenizer(question, return_tensors="pt")).logits[0, -1].argmax() == tokenizer.eos_token_id
@@ -442,7 +444,7 @@ def test_a_model_tuned_for_conversations_is_suggested_chat(run, chatty, monkeypa
 
 
 def test_a_model_without_a_template_is_not_suggested_chat(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
     code, out, err = run("explain", "What is the capital", "--model", make_lm(tmp_path/"ends", ends=True), "--players", 3, "--quiet")
     assert code == 0 and "--chat" not in err
 
@@ -450,7 +452,7 @@ def test_a_model_without_a_template_is_not_suggested_chat(run, tmp_path, monkeyp
 def test_a_folder_with_a_classifier_is_explained(run, tmp_path, monkeypatch):
     "As the README says; compared with transformers' own forward pass."
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
-    monkeypatch.setattr(cli, "write_report", lambda e, out: [])
+    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
     folder = make_lm(tmp_path/"classifier")                                  # for its tokenizer
     (tmp_path/"classifier"/"generation_config.json").unlink()
     torch.manual_seed(1)
@@ -478,4 +480,4 @@ def test_the_commands_of_the_readme_are_understood():
     text = (Path(__file__).parent.parent/"README.md").read_text(encoding="utf-8")
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines() if line.startswith("interlib ")]
     assert len(lines) >= 4
-    for line in lines: cli.parser().parse_args(shlex.split(line, comments=True)[1:])
+    for line in lines: parser().parse_args(shlex.split(line, comments=True)[1:])

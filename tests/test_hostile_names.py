@@ -7,22 +7,12 @@ import torch
 
 import interlib as il
 from browser import CHROMIUM
-<<<<<<< ours
-from interlib.app.cli import Explanation
+from explained import explained
 from interlib.app.comparison import compare_html
-from interlib.app.report import report_html
-from interlib.app.explorer import Explorer, saved_html
-from interlib.app.pair_widgets import Compare, ConfusingSamples, Sharing
-from interlib.app.result_widgets import Sparsity, WhatIf
-from interlib.app.widget_html import STYLE, chart
-=======
-from interlib.app.cli import Explanation
-from interlib.app.comparison import compare_html
-from interlib.app.report import report_html
-from interlib import Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf
 from interlib.app.explorer import saved_html
+from interlib.app.report import report_html
 from interlib.app.widget_html import STYLE, chart
->>>>>>> theirs
+from interlib import Compare, ConfusingSamples, Explorer, Sharing, Sparsity, WhatIf
 
 SCRIPTS = ["</script><script>window.taken=1</script>", "<img src=x onerror='window.taken=1'>", "\"><svg onload=window.taken=1>", "' onmouseover='window.taken=1", "</style><script>window.taken=1</script>",
            "<iframe srcdoc='<script>parent.taken=1</script>'>", "javascript:window.taken=1", "&lt;script&gt;window.taken=1&lt;/script&gt;"]
@@ -61,7 +51,7 @@ def compare_page(names):
 def report(names):
     x, v = small(names)
     x.meta["output"] = "log_odds"
-    return report_html(Explanation(x, v, [(name, i if i < 3 else None) for i, name in enumerate(names)]))
+    return report_html(explained(x, v, [(name, i if i < 3 else None) for i, name in enumerate(names)]))
 
 
 def as_notebook(alt):
