@@ -19,7 +19,7 @@ from safetensors.torch import save
 
 import interlib as il
 from interlib.nets import data
-from interlib.core.files import atomic_path, digest, load_tensors, save_tensors
+from interlib.core.files import atomic_path, digest, load_tensors, save_tensors, seal, unseal
 from interlib.model.games import Game
 
 
@@ -237,7 +237,7 @@ WANT = torch.arange(8).double()
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Disk quota exceeded"), PermissionError(errno.EACCES, "Permission denied"), ValueError("path: no")], ids=str)
 def test_a_table_that_cannot_be_kept_is_returned(error, tmp_path, monkeypatch):
     def fails(*args, **how): raise error
-    monkeypatch.setattr(sys.modules["interlib.evaluation"], "save_tensors", fails)
+    monkeypatch.setattr(sys.modules["interlib.model.tables"], "save_tensors", fails)
     with pytest.warns(UserWarning, match="cache: the table could not be kept"): assert torch.equal(il.evaluate(SUMS, progress=False, cache=tmp_path), WANT)
 
 
@@ -440,12 +440,11 @@ def test_a_model_in_the_cache_is_checked_when_it_was_touched(tmp_path, monkeypat
     for text in ("[]", "{}", '{"weights": 5}', "\xff"):
         (tmp_path / "model" / data.LIST).write_text(text)
         with pytest.raises(RuntimeError, match="model is damaged"): data.check_files(tmp_path / "model")
-    (tmp_path / "model" / data.LIST).write_text(json.dumps(il.files.sealed({"weights": 5})))
+    (tmp_path / "model" / data.LIST).write_text(json.dumps(seal({"weights": 5})))
     with pytest.raises(RuntimeError, match="model is damaged"): data.check_files(tmp_path / "model")
 
 
 def test_sealed_texts_of_strangers():
-    from interlib.core.files import seal, unseal
     assert unseal(json.dumps(seal({"a": [1, NAN], "b": {"c": None}})))["b"] == {"c": None}
     deep = '{"a": ' + "[" * 600 + "]" * 600 + ', "sha256": "0"}'
     for text in ("{}", "[]", "5", '"sha256"', deep, '{"sha256": 5}', '{"a": 1, "a": 1, "sha256": "0"}', b"\xff", '{"a": 1' + "0" * 5000 + "}"):

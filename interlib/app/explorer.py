@@ -18,8 +18,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from .explanation import explain
 from interlib.app.questions import (
-    MODELS, OUTPUTS, PLAYERS, Question, baselines_of, check_offer, check_size, load_network, picture_question,
-    pictures_of, text_question
+    MODELS, OUTPUTS, PLAYERS, Question, baselines_of, check_offer, check_size, load_network, game_from_picture,
+    pictures_of, game_from_text
 )
 from .report import facts, name_target
 from .result_widgets import WhatIf
@@ -258,8 +258,8 @@ class Explorer(Form):
         network, other = self.loaded[name]
         work("asking for players and target")
         with register_module_forward_pre_hook(work.hook):
-            if is_text: game, buttons = text_question(question, network, other)
-            else: game, buttons = picture_question(question, network, other, self.grid)
+            if is_text: game, buttons = game_from_text(question, network, other)
+            else: game, buttons = game_from_picture(question, network, other, self.grid)
             return game, explain_at_work(game, question.noise, work), buttons
 
     def _load(self, name, work):

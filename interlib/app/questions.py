@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'BASELINES', 'OUTPUTS', 'WORDS', 'LETTERS', 'PLAYERS', 'check_offer', 'pictures_of', 'load_network',
-           'baselines_of', 'word_players', 'text_request', 'picture_request', 'check_size', 'Question', 'text_question',
-           'picture_question']
+           'baselines_of', 'word_players', 'text_request', 'picture_request', 'check_size', 'Question',
+           'game_from_text', 'game_from_picture']
 
 # %% ../../nbs/app/20_questions.ipynb #1a1491c3
 from bisect import bisect_right
@@ -145,7 +145,7 @@ class Question:
     noise:float # as in `explain`
 
 
-def text_question(
+def game_from_text(
     question:Question,
     network, # that reads
     tokenizer, # of the network
@@ -158,7 +158,7 @@ def text_question(
     return game, [firsts[player] for player in game.meta["indices"]]
 
 
-def picture_question(
+def game_from_picture(
     question:Question,
     network, # that looks at pictures
     pictures:Tensor, # `(N, C, H, W)`

@@ -295,8 +295,8 @@ def choose_classes(
 def picture_split(
     name:str, # of the data set
     classes, # names
-    train, # (path, label, box or None) for each sample
-    test, # likewise
+    train:list, # (path, label, box or None) for each sample
+    test:list, # likewise
     size:int, # pixels per side
     progress:bool=True, # show bars
 )->DataSplit:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ..core.checks import whole
 from .fetch import CARRIERS, cache_dir, check_files, fetch, list_files, workspace
@@ -75,9 +76,9 @@ def read_encoder(
     model, found = read_pretrained(AutoModelForSequenceClassification, place, config=config, **how)
     return model, found, read_tokenizer(place), own
 
-# %% ../../nbs/nets/09_encoders.ipynb #045db8cd
+# %% ../../nbs/nets/09_encoders.ipynb #20979500
 def check_weights(
-    model, # a sequence classifier
+    model:nn.Module, # a sequence classifier
     found:dict, # what was found in its file
     has_head:bool, # the head in the file is the one that is wanted
 )->None:

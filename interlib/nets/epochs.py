@@ -6,11 +6,12 @@
 __all__ = ['Texts', 'prepare_samples', 'logits', 'equal_pieces', 'random_batches', 'measure', 'warm_cosine', 'movable_inputs',
            'shift_inputs', 'attack', 'value_range', 'training_mode', 'train_epoch']
 
-# %% ../../nbs/nets/10_epochs.ipynb #bbc3e446
+# %% ../../nbs/nets/10_epochs.ipynb #4970cc07
 import math
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
@@ -39,7 +40,7 @@ class Texts:
 # %% ../../nbs/nets/10_epochs.ipynb #31a88386
 def prepare_samples(
     x, # a float32 tensor or a list of strings
-    model, # that is going to read them
+    model:nn.Module, # that is going to read them
     tokenizer, # of transformers, for texts
 ): # the tensor, or `Texts`
     "Returns the samples so that `samples[i]` is a batch; raises `TypeError` for texts without a tokenizer."
@@ -51,7 +52,7 @@ def prepare_samples(
 
 # %% ../../nbs/nets/10_epochs.ipynb #11d573e7
 def logits(
-    model, # a classifier
+    model:nn.Module, # a classifier
     batch, # a tensor, or a dict of tensors
 )->Tensor: # `(B, classes)`
     "Returns what the model says of a batch, computed on the model's own device."
@@ -87,7 +88,7 @@ def random_batches(
 # %% ../../nbs/nets/10_epochs.ipynb #ad62d93c
 @torch.no_grad()
 def measure(
-    model, # a classifier; left in evaluation mode
+    model:nn.Module, # a classifier; left in evaluation mode
     x, # a tensor, or `Texts`
     y:Tensor, # labels `(N,)`
     batch_size:int=256,
@@ -118,7 +119,7 @@ def warm_cosine(
 
 # %% ../../nbs/nets/10_epochs.ipynb #f8cb85a1
 def movable_inputs(
-    model, # a classifier
+    model:nn.Module, # a classifier
     batch, # a tensor, or a dict of tensors
 )->Tensor: # on the model's device
     "Returns what can be moved: the inputs, or the token vectors `(B, tokens, width)` of texts."
@@ -128,7 +129,7 @@ def movable_inputs(
 
 
 def shift_inputs(
-    model, # a classifier
+    model:nn.Module, # a classifier
     batch, # a tensor, or a dict of tensors
     shift:Tensor, # of the inputs, or of the token vectors
 ): # a batch
@@ -140,7 +141,7 @@ def shift_inputs(
 
 # %% ../../nbs/nets/10_epochs.ipynb #52c79437
 def attack(
-    model, # a classifier
+    model:nn.Module, # a classifier
     batch, # a tensor, or a dict of tensors
     y:Tensor, # labels `(B,)`
     eps:float, # how far each coordinate may move
@@ -170,7 +171,7 @@ def value_range(
 
 # %% ../../nbs/nets/10_epochs.ipynb #e52de39c
 def training_mode(
-    model, # a torch module
+    model:nn.Module, # a torch module
 )->None:
     "Puts all but the frozen parts into training mode."
     model.train()
@@ -180,15 +181,15 @@ def training_mode(
 
 # %% ../../nbs/nets/10_epochs.ipynb #5d4f68fa
 def train_epoch(
-    model, # a classifier
+    model:nn.Module, # a classifier
     x, # a tensor, or `Texts`
     y:Tensor, # labels `(N,)`
     batches:list, # of index tensors
-    optimizer, # of torch
-    schedule, # of its learning rate, stepped after each batch
-    shift=None, # function of model, batch and labels that gives a shift of the inputs
+    optimizer:torch.optim.Optimizer, # of torch
+    schedule:torch.optim.lr_scheduler.LRScheduler, # of its learning rate, stepped after each batch
+    shift:Callable=None, # function of model, batch and labels that gives a shift of the inputs
     bar=None, # a tqdm bar, moved by one per sample
-    after=lambda: None, # called after each step
+    after:Callable=lambda: None, # called after each step
 )->None:
     "Makes one step per batch; raises `FloatingPointError` if the loss is not a number."
     training_mode(model)

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from platformdirs import user_cache_dir
 from tqdm.auto import tqdm
@@ -46,7 +47,7 @@ class Carrier:
 def member(
     file, # an open zip or tar archive, binary and seekable
     name:str, # path of the file in it
-): # that file, open for reading
+)->IO: # that file, open for reading
     "Opens one file of an archive as a stream; raises `KeyError` if there is none of that name."
     if zipfile.is_zipfile(file): return zipfile.ZipFile(file).open(name)
     file.seek(0)
@@ -76,7 +77,7 @@ def same_name(
 def find_archive(
     requirement:str, # `'name==version'`
     *folders, # where to look, in this order
-): # its path, None if there is none
+)->Path|None: # its path, None if there is none
     "Finds the archive of a package among the files that pip wrote."
     start = same_name(requirement.replace("==", "-")) + "-"
     for folder in folders:

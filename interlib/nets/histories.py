@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastcore.basics import patch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.checks import number, one_of, whole
 from ..core.files import load_tensors, read_json
@@ -132,9 +132,9 @@ def settings_of(
 @patch
 def load(
     self:Training,
-    model, # of the same architecture
+    model:nn.Module, # of the same architecture
     epoch:int, # from 0, the start, to `epochs`
-): # the same model, in evaluation mode
+)->nn.Module: # the same, in evaluation mode
     """Puts the weights of an epoch into the model.
 
     Raises `ValueError` if none were kept, `RuntimeError` if the file is damaged or does not fit."""

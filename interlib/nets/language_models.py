@@ -9,7 +9,7 @@ __all__ = ['GEMMA_TERMS', 'LMS', 'LACKING', 'OTHER_HEADS', 'plain_copy', 'split_
 
 # %% ../../nbs/nets/08_language_models.ipynb #c5520449
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from functools import partialmethod
@@ -17,6 +17,7 @@ from pathlib import Path
 from shutil import copymode
 
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
 from ..core.checks import listing, refuse
@@ -24,8 +25,8 @@ from .fetch import CARRIERS, cache_dir, check_files, fetch, list_files, workspac
 
 # %% ../../nbs/nets/08_language_models.ipynb #29dc984e
 def plain_copy(
-    model, # a transformers model read from a GGUF file
-): # a model of the same class with the same weights, which can be saved
+    model:nn.Module, # a transformers model read from a GGUF file
+)->nn.Module: # of the same class with the same weights, which can be saved
     "Returns the same network without the memory of having been quantised."
     config = deepcopy(model.config)
     if hasattr(config, "quantization_config"): del config.quantization_config
@@ -113,9 +114,9 @@ def allowed_names(
 def model_place(
     name, # a key of `known`, a folder, or a hub name
     known, # names of the models built in
-    make, # function of a known name and `progress` that gives its folder
+    make:Callable, # function of a known name and `progress` that gives its folder
     progress:bool=True, # show bars
-): # a `Path`, or a hub name as a `str`
+)->Path|str: # a folder, or a hub name
     "Finds what `from_pretrained` needs; raises `ValueError` for a folder that is not there, or without a model in it."
     if not isinstance(name, (str, os.PathLike)) or not str(name):
         refuse("name", name, allowed_names(known), TypeError)
@@ -128,7 +129,7 @@ def model_place(
 
 # %% ../../nbs/nets/08_language_models.ipynb #22e6de6d
 def read_pretrained(
-    cls, # a transformers class with `from_pretrained`
+    cls:type, # a transformers class with `from_pretrained`
     place, # a `Path`, or a hub name as a `str`
     **kwargs
 ): # what `cls.from_pretrained` gives
@@ -165,7 +166,7 @@ def read_tokenizer(
 
 # %% ../../nbs/nets/08_language_models.ipynb #4ce35987
 def check_place(
-    dtype, # floating point type of torch
+    dtype:torch.dtype, # floating point type of torch
     device, # anything that torch takes for a device
 )->None:
     "Raises `TypeError` or `ValueError` if a model could not be put there."
@@ -230,7 +231,7 @@ def no_weights(
 # %% ../../nbs/nets/08_language_models.ipynb #b65aa38c
 def load_lm(
     name, # `"smollm2"`, `"gemma3-270m"`, a folder, or a hub name
-    dtype=torch.float32, # floating point type of the weights
+    dtype:torch.dtype=torch.float32, # floating point type of the weights
     device="cpu", # where to put the model
     progress:bool=True, # show bars
 )->tuple: # model in evaluation mode, and tokenizer

@@ -35,9 +35,9 @@ def fixed_seed(
 
 # %% ../../nbs/nets/07_networks.ipynb #ce94086f
 def check_sizes(
-    channels, # of the input
-    classes, # of the output
-    depth=None, # number of layers
+    channels:int, # of the input
+    classes:int, # of the output
+    depth:int=None, # number of layers
     depths=(None,), # numbers of layers that there are
 )->tuple: # channels and classes, as Python's int
     "Raises `ValueError` for a network that does not exist."
@@ -95,9 +95,9 @@ VGG = {
 
 # %% ../../nbs/nets/07_networks.ipynb #a06421a7
 def small_net(
-    features, # list of layers
+    features:list, # of layers
     pool:int, # pixels per side that are left
-    head, # list of layers after the flattening
+    head:list, # of layers after the flattening
 )->nn.Sequential:
     "Makes a network of the parts `features`, `pool`, `flatten` and `classifier`."
     return nn.Sequential(OrderedDict(
@@ -157,9 +157,9 @@ def bert_tiny(
     config = BertConfig(vocab_size=size, num_labels=classes, pad_token_id=pad, **shape)
     with fixed_seed(seed): return BertForSequenceClassification(config).eval()
 
-# %% ../../nbs/nets/07_networks.ipynb #fae241cf
+# %% ../../nbs/nets/07_networks.ipynb #86cb6c79
 def own_tensors(
-    model, # a torch module
+    model:nn.Module, # a torch module
 )->dict: # module name -> names of its parameters and buffers, in the order of definition
     "Lists the parameters and buffers of a network by the module that holds them."
     inside = {}
@@ -168,7 +168,7 @@ def own_tensors(
 
 # %% ../../nbs/nets/07_networks.ipynb #4b5bd9f2
 def up_to_module(
-    model, # a torch module
+    model:nn.Module, # a torch module
     name:str, # of the last low module, which may hold others
 )->list: # of modules with parameters
     "Names everything up to a module; raises `ValueError` for a module that is not there or has no parameters."
@@ -182,7 +182,7 @@ def up_to_module(
 
 
 def up_to_number(
-    model, # a torch module
+    model:nn.Module, # a torch module
     n:int, # of convolutions and linear layers
 )->list: # of modules with parameters
     "Names the first layers with the normalisations that follow; raises `ValueError` for a number that is not there."
@@ -194,7 +194,7 @@ def up_to_number(
 
 
 def low_layers(
-    model, # a torch module
+    model:nn.Module, # a torch module
     layers, # name of the last low module, such as `"layer1.3"`; or the number of convolutions and linear layers
 )->list: # names of parameters and buffers, in the order of definition
     "Names the tensors of the low layers; raises `ValueError` for a module or a number that is not there."
@@ -216,8 +216,8 @@ def check_donor(
 
 
 def transplant(
-    model, # a torch module; changed in place
-    donor, # another, whose low layers have the same names and shapes
+    model:nn.Module, # a torch module; changed in place
+    donor:nn.Module, # another, whose low layers have the same names and shapes
     layers, # name of the last low module, or the number of convolutions and linear layers
     freeze:bool=False, # let training leave them as they are
 ): # the model

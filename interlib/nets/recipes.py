@@ -12,6 +12,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from ..core.checks import one_of
 from .data import DataSplit, digits, movie_reviews, one_against_rest
 from .encoders import load_encoder
@@ -50,7 +52,7 @@ MINUTES = {"minilm-sentiment": 4, "minilm3-sentiment": 2, "resnet20-digit3": 1, 
 # %% ../../nbs/nets/13_recipes.ipynb #193e3cbb
 def trained_folder(
     name:str, # of a recipe
-    model, # untrained
+    model:nn.Module, # untrained
     arguments:dict, # of `train`
 )->Path:
     "Returns where the training of a recipe is kept; another recipe or model, another folder."

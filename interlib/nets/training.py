@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..core.checks import number, one_of, whole
@@ -45,7 +45,7 @@ def check_training(
     "Refuses arguments of `train` that cannot work, naming them."
     if not isinstance(split, DataSplit):
         raise TypeError(f"split: got {type(split).__name__}; it must be a DataSplit, such as digits()")
-    if not isinstance(model, torch.nn.Module):
+    if not isinstance(model, nn.Module):
         raise TypeError(f"model: got a {type(model).__name__}; it must be a torch module, such as resnet() makes")
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("model: has no parameters that can be trained (none has requires_grad)")
@@ -60,7 +60,7 @@ def check_training(
 
 # %% ../../nbs/nets/12_training.ipynb #b760ad59
 def check_class_outputs(
-    model, # a classifier; left in evaluation mode
+    model:nn.Module, # a classifier; left in evaluation mode
     x, # samples
     classes:int, # how many there are
 )->None:
@@ -91,7 +91,7 @@ def data_digest(
 # %% ../../nbs/nets/12_training.ipynb #7811169f
 def all_settings(
     arguments:dict, # of `train`
-    model, # untrained
+    model:nn.Module, # untrained
     x:list, # training and test samples
     y:list, # training and test labels
 )->dict: # as it is in a file
@@ -102,8 +102,8 @@ def all_settings(
 
 # %% ../../nbs/nets/12_training.ipynb #9f58b3ad
 def state_of(
-    model, # a classifier
-    optimizer, # of torch
+    model:nn.Module, # a classifier
+    optimizer:torch.optim.Optimizer, # of torch
     order:Tensor, # state of the generator of batches before the epoch at hand
     history:list, # `[(losses, accuracy) of the training samples, ... of the test samples]` of each epoch so far
 )->dict: # name -> tensor
@@ -120,8 +120,8 @@ def state_of(
 
 
 def set_state(
-    model, # a classifier
-    optimizer, # of torch
+    model:nn.Module, # a classifier
+    optimizer:torch.optim.Optimizer, # of torch
     state:dict, # of `state_of`
 )->None:
     "Puts model, optimizer and torch's random numbers where they were."
@@ -212,22 +212,22 @@ class Bar(tqdm):
         self.done += n
         if self.tell: self.tell(self.done, self.total)
 
-# %% ../../nbs/nets/12_training.ipynb #36c3e830
+# %% ../../nbs/nets/12_training.ipynb #29f26e71
 def measure_all(
-    model, # a classifier
+    model:nn.Module, # a classifier
     x:list, # training and test samples
     y:list, # training and test labels
     batch_size:int,
-    bar, # a tqdm bar
+    bar:tqdm, # of samples
 )->list: # `(losses, accuracy)` of training and test samples
     "Measures training and test samples; raises `FloatingPointError` if a loss is not a number."
     results = [measure(model, a, b, batch_size, bar) for a, b in zip(x, y)]
     if all(losses.isfinite().all() for losses, _ in results): return results
     raise FloatingPointError("the loss of a sample is not a number")
 
-# %% ../../nbs/nets/12_training.ipynb #8c880a9c
+# %% ../../nbs/nets/12_training.ipynb #2a73b74e
 def start_course(
-    model, # a classifier
+    model:nn.Module, # a classifier
     x, # training samples
     settings:dict, # of `train`
     folder:Path=None, # where an interrupted training goes on
@@ -243,8 +243,8 @@ def run_epoch(
     course:Course,
     x, # training samples
     y:Tensor, # training labels
-    shift, # function of model, batch and labels that gives a shift of the inputs, or None
-    bar, # a tqdm bar
+    shift:Callable, # function of model, batch and labels that gives a shift of the inputs, or None
+    bar:tqdm, # of samples
 )->None:
     "Trains on the batches of an epoch that are left."
     done, left = course.begin_epoch()
@@ -253,12 +253,12 @@ def run_epoch(
 
 # %% ../../nbs/nets/12_training.ipynb #a00ad478
 def run_epochs(
-    model, # a classifier
+    model:nn.Module, # a classifier
     x:list, # training and test samples
     y:list, # training and test labels
     settings:dict, # of `train`
     keep:Callable, # function of an epoch that saves the weights
-    bar, # a tqdm bar
+    bar:tqdm, # of samples
     folder:Path=None, # where an interrupted training goes on
 )->list: # for each epoch, `(losses, accuracy)` of training and test samples
     "Trains, and measures before the first epoch and after each; raises `RuntimeError` if a loss is not a number."
@@ -299,7 +299,7 @@ def write_settings(
 
 # %% ../../nbs/nets/12_training.ipynb #587b5e40
 def run_training(
-    model, # a classifier
+    model:nn.Module, # a classifier
     x:list, # training and test samples
     y:list, # training and test labels
     settings:dict, # of `train`
@@ -326,7 +326,7 @@ def run_training(
 
 # %% ../../nbs/nets/12_training.ipynb #d5427317
 def train(
-    model, # a classifier: batch -> `(B, classes)`, or a sequence classifier of transformers; on any device
+    model:nn.Module, # a classifier: batch -> `(B, classes)`, or a sequence classifier of transformers; on any device
     split:DataSplit, # training and test samples
     epochs:int=10,
     optimizer:str="sgd", # or 'adamw'
