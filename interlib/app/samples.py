@@ -4,11 +4,9 @@
 
 # %% auto #0
 __all__ = ['content_words', 'draw_player_numbers', 'players_of_samples', 'check_targets', 'games_of_samples', 'explain_samples',
-           'check_columns', 'sample_frame', 'model_frame', 'epoch_frame']
+           'check_frame_columns', 'sample_frame', 'model_frame', 'epoch_frame']
 
 # %% ../../nbs/app/01_samples.ipynb #61c1fc41
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -129,10 +127,10 @@ def explain_samples(
     bar = tqdm(games, "samples", disable=not progress, leave=False)
     tables = torch.stack([evaluate(game, progress=False) for game in bar])
     found = decompose(tables, noise)
-    return [replace(x, players=game.players, meta=game.meta) for x, game in zip(found, games)]
+    return [x.describe(game, noise=noise) for x, game in zip(found, games)]
 
 # %% ../../nbs/app/01_samples.ipynb #1e01750d
-def check_columns(
+def check_frame_columns(
     columns:dict, # name -> one value for all, or one per sample
     count:int, # number of samples
 )->None:
@@ -155,7 +153,7 @@ def sample_frame(
     import pandas as pd
     if not isinstance(xs, (list, tuple)):
         raise TypeError(f"xs: got {type(xs).__name__}; it must be a list of Interactions, one per sample")
-    check_columns(columns, len(xs))
+    check_frame_columns(columns, len(xs))
     strengths, cancelled = order_strength(xs), offsetting(xs).query("order == 'all'")
     whole_samples = pd.DataFrame(dict(
         sample=range(len(xs)),

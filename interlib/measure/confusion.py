@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['list_of_samples', 'effects_of_sample', 'sum_of_orders', 'strengths', 'order_strength', 'average_order', 'with_total',
-           'offsetting', 'check_numbers', 'average_orders', 'highest', 'confusing_samples', 'mean_effects',
+           'offsetting', 'check_order_numbers', 'average_orders', 'highest', 'confusing_samples', 'mean_effects',
            'sums_of_kinds', 'generalization_power', 'pair_orders', 'standardize', 'shuffle_sums', 'agreement']
 
 # %% ../../nbs/measure/01_confusion.ipynb #8507c6b3
@@ -130,7 +130,7 @@ def offsetting(
     return frame if several else frame.drop(columns="sample")
 
 # %% ../../nbs/measure/01_confusion.ipynb #f56dba89
-def check_numbers(
+def check_order_numbers(
     xs, # one number for each sample
     where:str, # what to call it in an error
 )->np.ndarray: # float64 `(samples,)`, NaN where there is none
@@ -158,7 +158,7 @@ def average_orders(
     if some or isinstance(xs, Interactions):
         samples, _ = list_of_samples(xs, where, alone=False)
         xs = average_order(samples)
-    return check_numbers(xs, where)
+    return check_order_numbers(xs, where)
 
 # %% ../../nbs/measure/01_confusion.ipynb #604f0b9c
 def highest(

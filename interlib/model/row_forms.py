@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['check_categories', 'forms', 'cannot_ask', 'check_forms', 'working_forms', 'warn_of_class_numbers', 'first_that_works',
-           'check_columns', 'check_numbers', 'changed_by', 'attempt', 'whole_numbers_take', 'network_takes']
+           'check_columns', 'check_row_numbers', 'changed_by', 'attempt', 'whole_numbers_take', 'network_takes']
 
 # %% ../../nbs/model/18_row_forms.ipynb #6a530cec
 import re
@@ -141,7 +141,7 @@ def check_columns(
                          "than 2**53")
 
 
-def check_numbers(
+def check_row_numbers(
     rows, # tensor, array, list, Series or DataFrame
     name:str, # the argument it came in, for the message
 )->None:

@@ -23,7 +23,7 @@ from .network_games import baseline_name, classifier_game, masked_answers
 from .masking import Baseline, given_baseline
 from .regions import column_regions
 from .readings import Reading, array_of, as_logits, check_meaning, owner_of
-from .row_forms import check_numbers, first_that_works, network_takes
+from .row_forms import check_row_numbers, first_that_works, network_takes
 from .rows import Source, join_rows, trained_names
 from .values import LABEL_PROBABILITIES, LOGITS, PROBABILITIES, get_output
 
@@ -177,8 +177,8 @@ def table_of(
 )->Source:
     "Brings a row and its references together; raises if a torch network gets anything but finite numbers."
     if not isinstance(model, torch.nn.Module): return join_rows(row, baseline, columns, trained_names(model))
-    check_numbers(row, "row")
-    check_numbers(baseline, "baseline")
+    check_row_numbers(row, "row")
+    check_row_numbers(baseline, "baseline")
     return join_rows(row, baseline, columns, None)
 
 

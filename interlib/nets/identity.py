@@ -13,7 +13,7 @@ from torch import nn
 
 import interlib.nets.function_contents # says what functions and classes consist of
 import interlib.nets.model_contents # says what models consist of
-from .contents import ADVICE, Parts, Unidentified, parts
+from .contents import IDENTITY_ADVICE, Parts, Unidentified, parts
 
 # %% ../../nbs/nets/06_identity.ipynb #29e9fbc4
 def sha256(
@@ -81,7 +81,7 @@ def identity(
     An attribute `interlib_key`, a name of your own, stands for the whole object.
     Raises `Unidentified`, a `ValueError`, for objects without a content that can be seen."""
     try: return Walk(name).digest(x).hex()
-    except RecursionError: raise Unidentified(f"{name}: it is nested too deeply; {ADVICE}") from None
+    except RecursionError: raise Unidentified(f"{name}: it is nested too deeply; {IDENTITY_ADVICE}") from None
 
 # %% ../../nbs/nets/06_identity.ipynb #0ecf85cb
 def fingerprint(
