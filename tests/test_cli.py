@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel, PreTrainedTo
 
 import interlib as il
 from interlib.app import cli
-from interlib.model import evaluation
+from interlib.model.costs import Cost
 from interlib.nets import networks as il_models
 from explained import explained as with_words
 from interlib.app.cli import for_program, main
@@ -212,7 +212,7 @@ def test_help(capsys):
 @pytest.mark.parametrize("args", [["--out", "file"], ["--noise", "2"], ["--output", "odds"], ["--batch-size", "0"]])
 def test_refused_before_a_model_is_loaded(args, run, monkeypatch, tmp_path):
     (tmp_path/"file").write_text("")
-    monkeypatch.setattr(il_models, "load_lm", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("interlib.app.prompts.open_model", lambda *a, **k: pytest.fail("the model was loaded"))
     assert run(*args)[0] in (1, 2)
 
 
@@ -222,7 +222,7 @@ def test_debug(run):
 
 
 def test_failures_are_one_line(run, monkeypatch):
-    def fail(error): monkeypatch.setattr(evaluation, "evaluate", lambda *a, **k: (_ for _ in ()).throw(error))
+    def fail(error): monkeypatch.setattr("interlib.app.explanation.evaluate", lambda *a, **k: (_ for _ in ()).throw(error))
     fail(RuntimeError("first\nsecond"))
     assert run("--quiet") == (1, "", "interlib: error: first second\n")
     fail(KeyError("odd"))
@@ -232,7 +232,7 @@ def test_failures_are_one_line(run, monkeypatch):
 
 
 def test_interrupt(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(evaluation, "evaluate", lambda *a, **k: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("interlib.app.explanation.evaluate", lambda *a, **k: signal.raise_signal(signal.SIGINT))
     code, out, err = run("--quiet")
     assert (code, out, err.strip()) == (130, "", "interlib: interrupted") and os.listdir(tmp_path) == []
 
@@ -249,11 +249,11 @@ def test_interrupt_while_writing(explained, tmp_path, monkeypatch):
 def test_progress_and_estimate(run, monkeypatch):
     code, out, err = run("--players", 3)
     assert code == 0 and "masked samples" in err and "masked prompts of" not in err
-    monkeypatch.setattr(evaluation, "evaluate", lambda *a, **k: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("interlib.app.explanation.evaluate", lambda *a, **k: signal.raise_signal(signal.SIGINT))
     text = "a red apple falls to the ground because of the pull of gravity"
     assert re.search(r"interlib: 2,048 masked prompts of 13 tokens: about \d+ s and \d", run("--players", 11, text=text)[2])
     assert "masked prompts" not in run("--players", 11, "--quiet", text=text)[2]
-    monkeypatch.setattr(evaluation, "cost", lambda game: evaluation.Cost(2048, 1, 8000., 10**9))
+    monkeypatch.setattr("interlib.app.prompts.cost", lambda game: Cost(2048, 1, 8000., 10**9))
     assert "about 2.2 h and 1.0 GB" in run("--players", 11, text=text)[2]
 
 

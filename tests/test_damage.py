@@ -48,7 +48,7 @@ def answers(s):
     names = [(m, t) for m in s.said["models"] for t in s.said["settings"]]
     tables = {(i, *key): s.table(i, *key)[0].tolist() for key in names for i in range(len(SAMPLES))}
     alone = {(i, *key): (x.and_.tolist(), x.or_.tolist(), x.players, x.solution, x.meta) for key in names for i, x in s.interactions(*key)}
-    joint = {(i, t): [(x.and_.tolist(), x.players, x.meta) for x in xs] for t in s.said["settings"] for i, xs in s.shared(t)}
+    joint = {(i, t): [(x.and_.tolist(), x.players, x.meta) for x in xs] for t in s.said["settings"] for i, xs in s.shared_interactions(t)}
     return tables, alone, joint, s.index.to_dict("records"), s.strengths.to_dict("records"), s.errors.to_dict("records")
 
 

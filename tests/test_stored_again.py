@@ -17,9 +17,10 @@ from interlib.model.tables import Part
 from interlib.core.files import load_tensors, save_tensors
 from interlib.nets.identity import identity
 from interlib.app.requests import sample_digest
-from interlib.app.results import open_sweep, write_measures
+from interlib.app.results import open_sweep
+from interlib.app.results import write_measures
 from interlib.app.sweeps import sweep
-from interlib.core.checks import listing
+from interlib.app.results import digest_of_files
 
 ROWS = [torch.tensor([.3, -1., .5]), torch.tensor([1., .2, -.7])]
 
@@ -64,7 +65,7 @@ def test_a_file_that_cannot_be_read_is_computed_again(tmp_path, monkeypatch):
 
 def test_a_table_that_there_is_no_memory_to_write_is_returned(tmp_path, monkeypatch):
     def full(*args, **how): raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-    monkeypatch.setattr("interlib.model.tables.save_tensors", full)
+    monkeypatch.setattr("interlib.model.evaluation.save_tensors", full)
     game = row_game(network(), ROWS[0])
     with pytest.warns(UserWarning, match="the table could not be kept"): found = evaluate(game, progress=False, cache=tmp_path)
     assert torch.equal(found, evaluate(game, progress=False))
@@ -120,7 +121,7 @@ FORGED = {
 def test_measures_with_a_right_seal_and_wrong_content(how, stored):
     index, strengths = stored.index, stored.strengths
     if how == "players": index = index.assign(players="x")
-    write_measures(stored.folder, FORGED[how](index, strengths), listing(stored.folder, stored.said))
+    write_measures(stored.folder, FORGED[how](index, strengths), digest_of_files(stored.folder, stored.said))
     found = open_sweep(stored.folder)
     pd.testing.assert_frame_equal(found.index, stored.index)
     pd.testing.assert_frame_equal(found.strengths, stored.strengths)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,10 @@ import torch
 
 import interlib as il
 from interlib.nets.identity import identity
-from interlib.core.files import seal
-from interlib.app.folders import table_path, write_json
-from interlib.app.results import open_sweep, write_measures
-from interlib.app.sweeps import sweep, unfinished
-from interlib.core.checks import listing
+from interlib.core.files import load_tensors, seal
+from interlib.app.folders import is_unfinished, table_path, write_json
+from interlib.app.results import digest_of_files, open_sweep, write_measures
+from interlib.app.sweeps import sweep
 
 SCRIPT = """
 import sys, time, torch
@@ -81,7 +81,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(undisturbed, tmp_p
     assert kills >= 15
     run(folder, calls, 40)
     assert results(folder) == results(undisturbed)
-    assert not [q for q in folder.rglob("*") if unfinished(q)]
+    assert not [q for q in folder.rglob("*") if is_unfinished(q)]
     asked = calls.read_text().splitlines()
     assert len(asked) <= 40 * 4 + 20 + 5 * 20 + 4 * 21                                  # each table once, but for those cut short (and one game built for the estimate, four asked again)
 
@@ -159,12 +159,35 @@ def test_what_is_stored_is_what_the_functions_give(tmp_path):
     assert torch.allclose(v, il.evaluate(game, progress=False), atol=1e-6) and players == game.players and meta["classes"] == 0
     x = dict(s.interactions("a", "s"))[5]
     assert torch.allclose(x.and_, il.decompose(v).and_, atol=1e-5) and x.players == game.players
-    xs = dict(s.shared("s"))[5]
+    xs = dict(s.shared_interactions("s"))[5]
     assert xs[0].solution.objective == pytest.approx(il.decompose_shared([s.table(5, m, "s")[0] for m in "ab"])[0].solution.objective, rel=1e-6)
     row = s.index.query("sample == 5 and model == 'a' and how == 'separate'").iloc[0]
     assert row.average_order == pytest.approx(il.average_order(x)) and row.output == v[-1].item()
     strengths = s.strengths.query("sample == 5 and model == 'a' and how == 'separate'").strength.tolist()
     assert strengths == pytest.approx(il.order_strength(x).strength.tolist())
+
+
+def linear(k):
+    "A network without random weights."
+    layer = torch.nn.Linear(16, 2)
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(32.).view(2, 16).mul(k).remainder(5) - 2)
+        layer.bias.zero_()
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Tanh(), layer).eval()
+
+
+def test_a_folder_that_was_written_long_ago_is_continued_with_the_same_bytes(tmp_path):
+    "Of July 2026, when all of the sweep was in one module."
+    with zipfile.ZipFile(Path(__file__).parent / "data" / "sweep.zip") as z: z.extractall(tmp_path)
+    folder, want = tmp_path / "sweep", results(tmp_path / "sweep")
+    pictures = [{"image": torch.arange(16.).view(1, 4, 4).mul(1 + i).remainder(7), "target": 0} for i in range(3)]
+    again = lambda models: sweep(pictures, models, folder, "image", {"grid": {"grid": 2}}, progress=False)
+    s = again({"a": None, "b": None})
+    assert len(s.index) == 12 and s.status()["decompositions"] == "6 of 6 separate, 6 of 6 shared" and results(folder) == want
+    assert s.index.objective.round(3).tolist()[:4] == [8.27, 9.926, 9.096, 10.609]
+    assert [i for i, _ in s.interactions("a", "grid")] == [i for i, _ in s.shared_interactions("grid")] == [0, 1, 2]
+    again({"a": linear(3), "b": lambda: linear(4)})                                     # the models are the same, too
+    assert results(folder) == want
 
 
 def test_a_wrong_model_is_refused_and_changes_nothing(tmp_path):
@@ -219,7 +242,7 @@ def test_it_tells_before_and_after(tmp_path, capsys):
 
 def test_full_disk(tmp_path, monkeypatch):
     import errno
-    module = sys.modules["interlib.sweep"]
+    from interlib.app import store as module
     save, left = module.save_tensors, [7]
     def nearly_full(*args, **how):
         left[0] -= 1
@@ -237,8 +260,8 @@ def test_nearly_full_small_file_system(tmp_path):
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount)], capture_output=True).returncode: pytest.skip("no file system of a limited size can be made here")
     try:
         with pytest.raises(RuntimeError, match="is full"): small(mount / "s", settings={"s": {"grid": (3, 3)}})
-        assert not [p for p in (mount / "s").rglob("*") if unfinished(p)]
-        for p in (mount / "s").rglob("*.safetensors"): il.files.load_tensors(p, {"tables": "interlib.table"}.get(p.relative_to(mount / "s").parts[0], "interlib.chunk"))
+        assert not [p for p in (mount / "s").rglob("*") if is_unfinished(p)]
+        for p in (mount / "s").rglob("*.safetensors"): load_tensors(p, {"tables": "interlib.table"}.get(p.relative_to(mount / "s").parts[0], "interlib.chunk"))
     finally: subprocess.run(["umount", str(mount)], check=True)
 
 
@@ -249,7 +272,7 @@ def test_models_in_another_order_or_added_keep_their_names(tmp_path):
     s = small(tmp_path / "s", PICTURES[:4], {"c": net(2)})
     whole = small(tmp_path / "t", PICTURES[:4], {"a": net(0), "b": net(1), "c": net(2)})
     assert list(s.said["models"]) == ["a", "b", "c"] and orders(s) == orders(whole)
-    for (_, xs), (_, ys) in zip(s.shared("s"), whole.shared("s")): assert [x.meta["model"] for x in xs] == [y.meta["model"] for y in ys] and all(torch.equal(x.and_, y.and_) for x, y in zip(xs, ys))
+    for (_, xs), (_, ys) in zip(s.shared_interactions("s"), whole.shared_interactions("s")): assert [x.meta["model"] for x in xs] == [y.meta["model"] for y in ys] and all(torch.equal(x.and_, y.and_) for x, y in zip(xs, ys))
 
 
 @pytest.mark.parametrize("into, other", [("tables/s/a/000004", "tables/s/a/000003"), ("tables/s/a/000004", "tables/s/b/000004"), ("interactions/s/a/000000-000015", "interactions/s/b/000000-000015"), ("interactions/s/a/000000-000015", "shared/s/000000-000015")])
@@ -273,7 +296,7 @@ def test_measures_made_of_damaged_files_do_not_stay(tmp_path):
 
 
 def test_a_retried_chunk_leaves_the_others(tmp_path, monkeypatch):
-    module = sys.modules["interlib.sweep"]
+    from interlib.app import engines as module
     make = module.make_chunk
     def lame(tables, *args, **how):
         found, failed = make(tables, *args, **how)
@@ -303,7 +326,7 @@ def test_half_letters_in_an_error(tmp_path):
 
 def test_names_that_the_sweep_does_not_have(tmp_path):
     s = small(tmp_path / "s", PICTURES[:2])
-    with pytest.raises(ValueError, match="setting: got 'default'; it must be one of 's'"): list(s.shared())
+    with pytest.raises(ValueError, match="setting: got 'default'; it must be one of 's'"): list(s.shared_interactions())
     with pytest.raises(ValueError, match="model: got 'c'; it must be one of 'a', 'b'"): list(s.interactions("c", "s"))
 
 
@@ -337,7 +360,7 @@ def test_large_sweeps_open_quickly(tmp_path):
     write_json(tmp_path / "s" / "sweep.json", dict(format="interlib.sweep", version=2) | s.said | {"samples": s.said["samples"] * 50})
     s = open_sweep(tmp_path / "s")
     big = [pd.concat([f.assign(sample=f["sample"] + 20 * i) for i in range(50)], ignore_index=True) for f in (s.index, s.strengths)]
-    write_measures(tmp_path / "s", big, listing(tmp_path / "s", s.said))
+    write_measures(tmp_path / "s", big, digest_of_files(tmp_path / "s", s.said))
     started = time.perf_counter()
     mean = open_sweep(tmp_path / "s").strengths.groupby(["order", "sign"]).strength.mean()
     assert len(open_sweep(tmp_path / "s").index) == 4000 and time.perf_counter() - started < 5 and len(mean) == 8

@@ -325,7 +325,7 @@ def test_memory_knows_the_limits_of_a_container(tmp_path, files, own, left):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "own").write_text(own)
-    assert coalitions._below_cgroups(tmp_path, tmp_path / "own") == left
+    assert coalitions.left_by_cgroups(tmp_path, tmp_path / "own") == left
 
 
 def test_threads_are_told_to_wait_quietly_unless_somebody_chose():
