@@ -1,5 +1,6 @@
 """Wrong calls over the whole public API: each says which argument, what was given and what is allowed, before a model has run. Makes docs/mistakes.md."""
 import ast
+import importlib
 import inspect
 import io
 import os
@@ -16,6 +17,7 @@ from torch import nn, tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 from conftest import make_lm
+from house import module_name, notebooks as exported
 from notebooks import ROOT
 
 import interlib as il
@@ -153,16 +155,16 @@ CASES = {
     "Models, data and training": [
         ("load_lm(folder)", ValueError, "name", "FOLDER", "'smollm2', 'gemma3-270m', a folder written by save_pretrained, or a hub name"),
         ("load_lm('smollm2', dtype='float16')", TypeError, "dtype", "'float16'", "torch.float32 or torch.bfloat16"),
-        ("load_encoder('minilm', classes=1)", ValueError, "classes", "1", "at least 2"),
+        ("load_encoder('minilm', classes=1)", ValueError, "classes", "1", "an int of 2 or more"),
         ("resnet(21)", ValueError, "depth", "21", "20, 32, 44, 56"),
         ("bert_tiny('bert')", TypeError, "vocab", "'bert'", "a tokenizer, or the size"),
         ("fingerprint(net.state_dict())", TypeError, "model", "OrderedDict", "a torch module"),
         ("transplant(net, mlp, '0')", ValueError, "donor", "(8, 4)", "(4, 3, 3, 3)"),
         ("transplant(net, net, 99)", ValueError, "layers", "99", "from 0 to 2"),
-        ("digits(2)", ValueError, "size", "2", "at least 4"),
+        ("digits(2)", ValueError, "size", "2", "a number of pixels of 4 or more"),
         ("mnist(folder)", ValueError, "root", "FOLDER", "expected are MNIST/raw/train-images-idx3-ubyte"),
-        ("one_against_rest(split, 'cat')", ValueError, "label", "'cat'", "0..2"),
-        ("split.subset(train=99)", ValueError, "train", "99", "1..6"),
+        ("one_against_rest(split, 'cat')", ValueError, "label", "'cat'", "from 0 to 2"),
+        ("split.subset(train=99)", ValueError, "train", "99", "from 1 to 6"),
         ("DataSplit(pictures, tensor([0, 2]), pictures, tensor([0, 1]), ('cat', 'dog'), 'mine')", ValueError, "train_y", "0 to 2", "0..1"),
         ("DataSplit(pictures.double(), tensor([0, 1]), pictures, tensor([0, 1]), ('cat', 'dog'), 'mine')", ValueError, "train_x", "torch.float64", "float32"),
         ("train(net, pictures)", TypeError, "split", "Tensor", "a DataSplit"),
@@ -171,23 +173,23 @@ CASES = {
         ("train(net, split, lr=0)", ValueError, "lr", "0", "above 0"),
         ("train(net, split, optimizer='adam')", ValueError, "optimizer", "'adam'", "'sgd', 'adamw'"),
         ("train(net, split, folder=folder)", ValueError, "folder", "FOLDER", "give another folder", 1),
-        ("trained('resnet')", ValueError, "name", "'resnet'", "'minilm-sentiment'"),
+        ("load_trained('resnet')", ValueError, "name", "'resnet'", "'minilm-sentiment'"),
     ],
     "Many samples and many models": [
         ("explain_samples(net, pictures, [0], '1')", ValueError, "targets", "1 for 2 inputs", "one class a sample"),
         ("explain_samples(net, pictures, [0, 1], '1', players=99)", ValueError, "inputs[0]", "99", "16 patches"),
         ("explain_samples(net, pictures, [0, 1], '1', output='logits')", ValueError, "output", "'logits'", "'log_odds'"),
-        ("draw_players(pictures, 2.5)", ValueError, "n", "2.5", "an int of at least 1"),
-        ("sample_frame([x, y], target=[1])", ValueError, "target", "1 values for 2 samples", "one a sample"),
+        ("draw_player_numbers(pictures, 2.5)", ValueError, "n", "2.5", "an int of at least 1"),
+        ("sample_frame([x, y], target=[1])", ValueError, "target", "1 values for 2 samples", "one per sample"),
         ("transferability([x], k=5)", ValueError, "xs", "1 model", "two or more"),
         ("transferability([x, y])", ValueError, "k, tau", "k=None and tau=None", "exactly one"),
         ("transferability([x, y], k=5, tau=.1)", ValueError, "k, tau", "k=5 and tau=0.1", "exactly one"),
         ("transferability([x, y], k=5, names=['a', 'a'])", ValueError, "names", "['a', 'a']", "2 different ones"),
         ("transferability([x, z], k=5)", ValueError, "xs[1]", "2 players", "the same players"),
-        ("shared([x, y], k=5, kind='xor')", ValueError, "kind", "'xor'", "'and', 'or', 'and+or'"),
+        ("shared_interactions([x, y], k=5, kind='xor')", ValueError, "kind", "'xor'", "'and', 'or', 'and+or'"),
         ("order_strength(v)", TypeError, "xs", "Tensor", "Interactions, or a list"),
-        ("confusing(x)", TypeError, "xs", "Interactions", "a list of them"),
-        ("confusing([x, y], quantile=1)", ValueError, "quantile", "1", "between 0 and 1"),
+        ("confusing_samples(x)", TypeError, "xs", "Interactions", "a list of them"),
+        ("confusing_samples([x, y], quantile=1)", ValueError, "quantile", "1", "between 0 and 1"),
         ("generalization_power([x], [z])", ValueError, "test_xs", "2 players", "equally many"),
         ("agreement([x, y], [x])", ValueError, "a, b", "2 and 1 samples", "the same samples"),
     ],
@@ -224,18 +226,18 @@ CASES = {
         ("sparsity_summary([v, v[:3]])", ValueError, "vs[1]", "length 3", "power of two"),
         ("estimate_mean_outputs(game, 3, confidence=95)", ValueError, "confidence", "95", "between 0 and 1"),
         ("estimated_conditions(v)", TypeError, "frame", "Tensor", "DataFrame of estimate_mean_outputs"),
-        ("axioms(v, effects='and')", TypeError, "effects", "'and'", "a function"),
-        ("taylor(torch.prod, [1., 2.], degree=0)", ValueError, "degree", "0", "from 1 to 12"),
-        ("taylor(torch.prod, torch.ones(7))", ValueError, "x", "7 variables", "6 at most"),
-        ("taylor(torch.exp, [1., 2.])", ValueError, "f", "(2,)", "one number"),
+        ("axiom_errors(v, effects='and')", TypeError, "effects", "'and'", "a function"),
+        ("taylor_interactions(torch.prod, [1., 2.], degree=0)", ValueError, "degree", "0", "from 1 to 12"),
+        ("taylor_interactions(torch.prod, torch.ones(7))", ValueError, "x", "7 variables", "6 at most"),
+        ("taylor_interactions(torch.exp, [1., 2.])", ValueError, "f", "(2,)", "one number"),
         ("Polynomial({(1, 0): 1., (1,): 2.})", ValueError, "terms", "[(1, 0), (1,)]", "one exponent for each variable"),
-        ("by_definition('lime', torch.prod, [1., 2.])", ValueError, "name", "'lime'", "'Shapley value'"),
-        ("weighted_sum(taylor(torch.prod, [1., 2.]), 'LRP-epsilon')", TypeError, "neuron", "NoneType", "for a Neuron"),
+        ("run_method('lime', torch.prod, [1., 2.])", ValueError, "name", "'lime'", "'Shapley value'"),
+        ("weigh_terms(taylor_interactions(torch.prod, [1., 2.]), 'LRP-epsilon')", TypeError, "neuron", "NoneType", "for a Neuron"),
         ("Neuron(torch.ones(2, 2))", ValueError, "w", "(2, 2)", "(n,)"),
-        ("audit(lambda f, x, b: x[:1], torch.prod, [1., 2.])", ValueError, "f", "shape ()", "one number for each row"),
+        ("audit_method(lambda f, x, b: x[:1], torch.prod, [1., 2.])", ValueError, "f", "shape ()", "one number for each row"),
         ("recover_weights(lambda f, x, b: x, torch.prod, [1., 2.])", TypeError, "f", "builtin", "a Polynomial"),
-        ("attributions(x, rule='owen')", ValueError, "rule", "'owen'", "'shapley', 'banzhaf', 'occlusion', 'prediction difference'"),
-        ("attributed_by_order(torch.zeros(7, 3))", ValueError, "a", "(7, 3)", "(2**n, n)"),
+        ("player_shares(x, rule='owen')", ValueError, "rule", "'owen'", "'shapley', 'banzhaf', 'occlusion', 'prediction difference'"),
+        ("split_attributions(torch.zeros(7, 3))", ValueError, "a", "(7, 3)", "(2**n, n)"),
     ],
     "Figures and widgets": [
         ("WhatIf(v, v)", TypeError, "x", "Tensor", "Interactions"),
@@ -297,7 +299,9 @@ def made():
     (folder/"changed.safetensors").write_bytes((folder/"changed.safetensors").read_bytes()[:-3] + b"???")
     (folder/"notes.txt").write_text("no tensors")
     il.Baseline(torch.zeros(3, 1, 1), "vgg", {}).save(folder/"baseline.safetensors")
-    names = {name: getattr(il, name) for name in dir(il) if not name.startswith("_")}
+    modules = [importlib.import_module(f"interlib.{module_name(path)}") for path in exported()]
+    names = {name: getattr(module, name) for module in modules for name in module.__all__}
+    names |= {name: getattr(il, name) for name in dir(il) if not name.startswith("_")}
     concepts = il.concepts.find_concepts(net, pictures, "1", k=2, progress=False)
     return models, names | dict(concepts=concepts,
         torch=torch, tensor=tensor, nan=float("nan"), Saliency=Saliency, v=v, x=x, y=y, z=z, lm=models.counted(lm), tokenizer=tokenizer, slow_tokenizer=type("SlowTokenizer", (), {"is_fast": False})(),

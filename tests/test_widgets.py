@@ -467,8 +467,8 @@ def panels(tmp_path_factory, browser):
     folder = tmp_path_factory.mktemp("panels")
     cells = [nbformat.v4.new_code_cell(c.strip()) for c in PANELS.format(hostile=SCRIPTS).split("---")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}), folder / "panels.ipynb")
-    from interlib.app.cli import _free_port
-    port = _free_port(0)
+    from interlib.app.cli import find_port
+    port = find_port(0)
     code = f"import subprocess, sys; print('http://localhost:{port}/', flush=True); subprocess.run([sys.executable, '-m', 'voila', 'panels.ipynb', '--port={port}', '--no-browser', '--Voila.log_level=ERROR'])"
     server, url = served([sys.executable, "-c", code], folder)
     page = Page(browser, url, ".big", height=7000)        # voila scrolls inside the page: all of it must be in the window
