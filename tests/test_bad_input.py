@@ -176,10 +176,10 @@ CASES = {
         ("load_trained('resnet')", ValueError, "name", "'resnet'", "'minilm-sentiment'"),
     ],
     "Many samples and many models": [
-        ("explain_samples(net, pictures, [0], '1')", ValueError, "targets", "1 for 2 inputs", "one class a sample"),
+        ("explain_samples(net, pictures, [0], '1')", ValueError, "targets", "1 for 2 inputs", "one class per sample"),
         ("explain_samples(net, pictures, [0, 1], '1', players=99)", ValueError, "inputs[0]", "99", "16 patches"),
         ("explain_samples(net, pictures, [0, 1], '1', output='logits')", ValueError, "output", "'logits'", "'log_odds'"),
-        ("draw_player_numbers(pictures, 2.5)", ValueError, "n", "2.5", "an int of at least 1"),
+        ("draw_player_numbers(pictures, 2.5)", ValueError, "n", "2.5", "an int of 1 or more"),
         ("sample_frame([x, y], target=[1])", ValueError, "target", "1 values for 2 samples", "one per sample"),
         ("transferability([x], k=5)", ValueError, "xs", "1 model", "two or more"),
         ("transferability([x, y])", ValueError, "k, tau", "k=None and tau=None", "exactly one"),

@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel, PreTrainedTo
 import interlib as il
 from interlib.app import cli
 from interlib.model.costs import Cost
-from interlib.nets import networks as il_models
+from interlib.nets import encoders
 from explained import explained as with_words
 from interlib.app.cli import for_program, main
 from interlib.app.prompts import explain_text

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 
 import interlib as il
-from interlib.nets import data
+from interlib.nets import fetch as fetching
 from interlib.core.files import atomic_path, digest, load_tensors, save_tensors, seal, unseal
 from interlib.model.games import Game
 
@@ -262,9 +262,9 @@ def test_a_full_disk_names_the_file(x, tmp_path, monkeypatch):
 def test_a_full_disk_while_something_is_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("INTERLIB_CACHE", str(tmp_path))
     def full(*args): raise OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr(data, "unpack", full)
-    monkeypatch.setattr(data, "pip_download", lambda *args: None)
-    with pytest.raises(RuntimeError, match="INTERLIB_CACHE: colour.txt cannot be written to .*No space left"): data.fetch(PEAR)
+    monkeypatch.setattr(fetching, "unpack", full)
+    monkeypatch.setattr(fetching, "pip_download", lambda *args: None)
+    with pytest.raises(RuntimeError, match="INTERLIB_CACHE: colour.txt cannot be written to .*No space left"): fetching.fetch(PEAR)
     assert not os.listdir(tmp_path)
 
 
@@ -387,39 +387,39 @@ def shop(tmp_path, monkeypatch):
     return tmp_path / "shop"
 
 
-PEAR = data.Carrier("colour.txt", hashlib.sha256(b"red").hexdigest(), 3, {"pear==1.0": "pear-1.0/colour.txt"})
+PEAR = fetching.Carrier("colour.txt", hashlib.sha256(b"red").hexdigest(), 3, {"pear==1.0": "pear-1.0/colour.txt"})
 
 
 @pytest.mark.parametrize("source", ["", "0" * 64], ids=["a wheel is wanted", "another archive is wanted"])
 def test_nothing_of_a_package_runs_before_its_digest_is_known(source, shop, tmp_path):
-    with pytest.raises(RuntimeError, match="colour.txt: could not be fetched from pear==1.0"): data.fetch(replace(PEAR, source=source), progress=False)
+    with pytest.raises(RuntimeError, match="colour.txt: could not be fetched from pear==1.0"): fetching.fetch(replace(PEAR, source=source), progress=False)
     assert not (tmp_path / "mark").exists()
 
 
 def test_the_one_source_archive_is_pinned():
-    args, c = data.pip_args(data.CARRIERS["movie-ratings"]), data.CARRIERS["movie-ratings"]
-    assert "--require-hashes" in args and len(bytes.fromhex(c.source)) == 32 and data.pinned(c) == f"vaderSentiment==3.3.2 --hash=sha256:{c.source}"
-    assert all("--only-binary=:all:" in data.pip_args(c) for name, c in data.CARRIERS.items() if name != "movie-ratings")
-    assert data.pinned(c) in data.by_hand(c, "no network")
+    args, c = fetching.pip_args(fetching.CARRIERS["movie-ratings"]), fetching.CARRIERS["movie-ratings"]
+    assert "--require-hashes" in args and len(bytes.fromhex(c.source)) == 32 and fetching.requirement_lines(c) == f"vaderSentiment==3.3.2 --hash=sha256:{c.source}"
+    assert all("--only-binary=:all:" in fetching.pip_args(c) for name, c in fetching.CARRIERS.items() if name != "movie-ratings")
+    assert fetching.requirement_lines(c) in fetching.by_hand(c, "no network")
 
 
 def test_files_in_the_cache_are_checked_before_they_are_used(tmp_path, monkeypatch):
     monkeypatch.setenv("INTERLIB_CACHE", str(tmp_path))
     with zipfile.ZipFile(tmp_path / "pear-1.0-py3-none-any.whl", "w") as z: z.writestr("pear-1.0/colour.txt", "red")
     (tmp_path / "colour.txt").write_text("bed")
-    with pytest.warns(UserWarning, match="colour.txt has changed since it was fetched"): assert data.fetch(PEAR).read_text() == "red"
+    with pytest.warns(UserWarning, match="colour.txt has changed since it was fetched"): assert fetching.fetch(PEAR).read_text() == "red"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert data.fetch(PEAR).read_text() == "red"
+        assert fetching.fetch(PEAR).read_text() == "red"
     (tmp_path / "colour.txt").unlink()
     (tmp_path / "colour.txt").mkdir()
-    with pytest.raises(RuntimeError, match="colour.txt is a folder"): data.fetch(PEAR)
+    with pytest.raises(RuntimeError, match="colour.txt is a folder"): fetching.fetch(PEAR)
 
 
 def test_an_archive_that_would_fill_the_disk(tmp_path, monkeypatch):
     monkeypatch.setenv("INTERLIB_CACHE", str(tmp_path))
     with zipfile.ZipFile(tmp_path / "pear-1.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as z: z.writestr("pear-1.0/colour.txt", bytes(50_000_000))
-    with pytest.raises(RuntimeError, match="holds more than the 3 bytes of colour.txt"): data.fetch(PEAR)
+    with pytest.raises(RuntimeError, match="holds more than the 3 bytes of colour.txt"): fetching.fetch(PEAR)
     assert os.listdir(tmp_path) == ["pear-1.0-py3-none-any.whl"]
 
 
@@ -428,20 +428,20 @@ def test_a_model_in_the_cache_is_checked_when_it_was_touched(tmp_path, monkeypat
     weights, other = tmp_path / "model" / "weights", tmp_path / "model" / "config.json"
     weights.write_bytes(b"12345678")
     other.write_text("{}")
-    data.list_files(tmp_path / "model")
-    assert data.check_files(tmp_path / "model") == tmp_path / "model"
+    fetching.list_files(tmp_path / "model")
+    assert fetching.check_files(tmp_path / "model") == tmp_path / "model"
     weights.write_bytes(b"12345679")                                        # as long as before
-    with pytest.raises(RuntimeError, match="model is damaged .weights has changed.; delete .*model and call again"): data.check_files(tmp_path / "model")
+    with pytest.raises(RuntimeError, match="model is damaged .weights has changed.; delete .*model and call again"): fetching.check_files(tmp_path / "model")
     weights.write_bytes(b"12345678")
     os.utime(weights, (5, 5))
-    data.check_files(tmp_path / "model")                                    # copied from elsewhere, and whole
-    monkeypatch.setattr(data, "sha256_of", lambda path: pytest.fail("read again"))
-    data.check_files(tmp_path / "model")
+    fetching.check_files(tmp_path / "model")                                    # copied from elsewhere, and whole
+    monkeypatch.setattr(fetching, "sha256_of", lambda path: pytest.fail("read again"))
+    fetching.check_files(tmp_path / "model")
     for text in ("[]", "{}", '{"weights": 5}', "\xff"):
-        (tmp_path / "model" / data.LIST).write_text(text)
-        with pytest.raises(RuntimeError, match="model is damaged"): data.check_files(tmp_path / "model")
-    (tmp_path / "model" / data.LIST).write_text(json.dumps(seal({"weights": 5})))
-    with pytest.raises(RuntimeError, match="model is damaged"): data.check_files(tmp_path / "model")
+        (tmp_path / "model" / fetching.LIST).write_text(text)
+        with pytest.raises(RuntimeError, match="model is damaged"): fetching.check_files(tmp_path / "model")
+    (tmp_path / "model" / fetching.LIST).write_text(json.dumps(seal({"weights": 5})))
+    with pytest.raises(RuntimeError, match="model is damaged"): fetching.check_files(tmp_path / "model")
 
 
 def test_sealed_texts_of_strangers():

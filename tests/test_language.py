@@ -418,11 +418,11 @@ def test_a_damaged_state_starts_again(tmp_path, monkeypatch):
 
 
 def test_a_recipe_says_that_it_trains(tmp_path, monkeypatch, capsys):
-    from interlib.nets import training
+    from interlib.nets import recipes, training
     recipe = (lambda progress: (net(), None, points()), dict(epochs=2, batch_size=8))
-    monkeypatch.setattr(training, "RECIPES", {"clouds": recipe})
-    monkeypatch.setattr(training, "MINUTES", {"clouds": 7})
-    monkeypatch.setattr(training, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(recipes, "RECIPES", {"clouds": recipe})
+    monkeypatch.setattr(recipes, "MINUTES", {"clouds": 7})
+    monkeypatch.setattr(recipes, "cache_dir", lambda: tmp_path)
     monkeypatch.setattr(training, "KEEP_EVERY", 0)
     def stop(done, total):
         if done > .6 * total: raise KeyboardInterrupt
