@@ -1,11 +1,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CORE := tests/test_project.py tests/test_transforms.py tests/test_decomposition.py
 READY := $(VENV)/.ready
 # Threads that wait leave the processor to others: beside other work, small matrices are twenty times as fast.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: demo app test setup notebooks readme pictures clean
+.PHONY: help demo app test test-fast test-unit test-browser test-notebooks setup notebooks readme measures pictures clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(READY)  ## explain a prompt on a real language model
 	$(BIN)/interlib explain "A red apple falls to the ground because of the pull of" --model smollm2 --players 10 --out demo
@@ -13,12 +17,25 @@ demo: $(READY)  ## explain a prompt on a real language model
 app: $(READY)  ## type a sentence in the browser and see what a model reacts to
 	$(BIN)/interlib app
 
-test: $(READY)  ## everything that must hold: exported and clean notebooks, notebooks run, tests pass
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests/test_project.py tests/test_transforms.py tests/test_decomposition.py
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests --ignore tests/test_project.py --ignore tests/test_transforms.py --ignore tests/test_decomposition.py
+test: $(READY)  ## everything that must hold: clean and exported notebooks, the house, all tests, all notebooks
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q $(CORE)
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests $(CORE:%=--ignore %)
 	PATH="$(abspath $(BIN)):$$PATH" FAST=1 OMP_NUM_THREADS=1 nbdev_test --n_workers 2 --timing
 
-setup: $(READY)
+test-fast: $(READY)  ## the core, in less than five minutes
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q $(CORE) tests/test_interactions.py tests/test_bad_input.py
+	PATH="$(abspath $(BIN)):$$PATH" FAST=1 OMP_NUM_THREADS=1 nbdev_test --path nbs/core --n_workers 2
+
+test-unit: $(READY)  ## all tests but those that need a browser
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests -m "not browser"
+
+test-browser: $(READY)  ## the tests that need chromium
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests -m browser
+
+test-notebooks: $(READY)  ## run all notebooks
+	PATH="$(abspath $(BIN)):$$PATH" FAST=1 OMP_NUM_THREADS=1 nbdev_test --n_workers 2 --timing
+
+setup: $(READY)  ## an environment in .venv, and git hooks that keep notebooks clean
 
 # Installs again only when the requirements change. Kept in a stamp, so that a half-finished installation is not taken for a good one.
 $(READY): setup.py settings.ini constraints.txt
@@ -26,6 +43,7 @@ $(READY): setup.py settings.ini constraints.txt
 	@$(PYTHON) -c 'import ensurepip' || { echo "This Python cannot make virtual environments: install its venv package (Debian: apt install python3-venv)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[all]'
+	@if git rev-parse --git-dir >/dev/null 2>&1; then PATH="$(abspath $(BIN)):$$PATH" nbdev_install_hooks || echo "git hooks were not installed"; fi
 	@touch $@
 
 notebooks: $(READY)  ## run all notebooks again and store their outputs
@@ -35,8 +53,11 @@ readme: $(READY)  ## README.md from nbs/index.ipynb, docs/mistakes.md from the t
 	PATH="$(abspath $(BIN)):$$PATH" python tools/notebooks.py readme
 	PATH="$(abspath $(BIN)):$$PATH" python tests/test_bad_input.py
 
+measures: $(READY)  ## docs/measures.md, and what breaks a rule of the house
+	PATH="$(abspath $(BIN)):$$PATH" python tools/house.py --write
+
 pictures: $(READY)  ## screenshots of the widgets and the gallery, into docs
 	PATH="$(abspath $(BIN)):$$PATH" INTERLIB_SCREENSHOTS="$(abspath docs)" python -m pytest -q tests/test_widgets.py
 
-clean:
+clean:  ## remove the environment
 	rm -rf $(VENV)

@@ -21,13 +21,13 @@ from interlib.app.serving import PAGES
 SERVER = """
 import sys, tempfile, nbformat
 from interlib.app import serving
-path = serving.app_notebook
+path = serving.write_app_notebook
 def light(folder, model):
     nb = nbformat.read(found := path(folder, model), 4)
     nb.cells[1].source = "print('made by a kernel')"
     nbformat.write(nb, found)
     return found
-serving.app_notebook = light
+serving.write_app_notebook = light
 with tempfile.TemporaryDirectory() as folder:
     server = serving.page_server(folder, port=0, opens=False)
     server.port = int(sys.argv[1])

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+import house
 from house import MAY_IMPORT, imports_of, is_exported, module_name, notebooks as exported
 from notebooks import ROOT, notebooks, readme
 
@@ -79,6 +81,48 @@ def test_figures_have_a_text_for_those_who_cannot_see_them(path):
     figures = [o for c in json.loads(path.read_text())["cells"] for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
     texts = [o.get("metadata", {}).get("image/png", {}).get("alt", "") for o in figures]
     assert all(10 < len(t) <= 400 for t in texts), texts
+
+
+@pytest.mark.parametrize("path", exported(), ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_a_room_reads_at_sight(path): assert list(house.faults(path)) == []
+
+
+def test_no_two_things_have_one_name(): assert house.repeated_names() == {}
+
+
+def test_the_measures_are_printed(): assert (ROOT / "docs" / "measures.md").read_text(encoding="utf-8") == house.page()
+
+
+def test_the_public_face_is_small_and_hides_no_module():
+    import interlib as il
+    assert len(il.__all__) <= 75
+    modules = [name for name in il.__all__ if isinstance(getattr(il, name), ModuleType)]
+    assert all(getattr(il, name).__name__.endswith(f".{name}") for name in modules)
+    for path in exported(): assert isinstance(importlib.import_module(f"interlib.{module_name(path)}"), ModuleType)
+    assert not set(il.__all__) & set(MAY_IMPORT)
+
+
+def test_import_is_quick():
+    code = "import time; t = time.perf_counter(); import interlib; print(time.perf_counter() - t)"
+    took = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) for _ in range(3)]
+    assert min(took) < .3, took
+
+
+def test_a_broken_room_leaves_the_others_open():
+    code = "import sys; sys.modules['interlib.app.sweeps'] = None; import interlib as il, torch; print(il.decompose(torch.ones(4)).n)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "2"
+
+
+@each
+def test_links_between_notebooks_exist(path):
+    links = [m for kind, s in CELLS[path] if kind == "markdown" for m in re.findall(r"\]\((?!http|#)([^)#\s]+)", s)]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_papers_that_are_cited_are_in_the_references():
+    known = (ROOT / "docs" / "references.md").read_text(encoding="utf-8")
+    cited = {m for cells in CELLS.values() for _, s in cells for m in re.findall(r"([A-Z][a-zé]+ et al\.)[,'’s]* \(?((?:19|20)\d\d)", s)}
+    assert cited and [c for c in cited if f"{c[0]} ({c[1]})" not in known] == []
 
 
 def test_readme_is_made_from_the_index():

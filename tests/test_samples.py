@@ -18,7 +18,7 @@ def test_fifty_samples_of_ten_players_take_less_than_four_minutes():
     split, net = il.data.digits(), il.networks.resnet(20)
     il.training.train(net, split, epochs=2, progress=False)
     start = time.perf_counter()
-    frame = il.samples.study(net, split.test_x[:50], split.test_y[:50], "layer1.0", border=2, progress=False)
+    frame = il.samples.model_frame(net, split.test_x[:50], split.test_y[:50], "layer1.0", border=2, progress=False)
     assert time.perf_counter() - start < 240
     assert frame["sample"].nunique() == 50 and frame.order.max() == 10 and frame.average_order.between(1, 10).all()
 
@@ -74,7 +74,7 @@ def test_relabelled_samples_become_hard():
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 16), st.integers(0, 1000))
 def test_draws_depend_on_place_and_seed_alone(n, seed):
-    a, b = il.samples.draw_players(DIGITS.test_x[:4], n, seed=seed), il.samples.draw_players(DIGITS.test_x[10:15], n, seed=seed)
+    a, b = il.samples.draw_player_numbers(DIGITS.test_x[:4], n, seed=seed), il.samples.draw_player_numbers(DIGITS.test_x[10:15], n, seed=seed)
     assert a == b[:4] and all(len(set(p)) == n and p == sorted(p) and 0 <= p[0] and p[-1] < 16 for p in a)
 
 
@@ -105,5 +105,5 @@ def test_bad_input_is_refused_before_any_table(name, monkeypatch):
 def test_texts_need_a_tokenizer_and_words():
     _, tokenizer = il.load_encoder(progress=False)
     assert content_words("It is a charming film", tokenizer) == [False, False, False, True, True]
-    with pytest.raises(ValueError, match=r"inputs\[1\].*there are 2 words"): il.samples.draw_players(["A charming, witty film", "Good movie"], 3, tokenizer=tokenizer)
-    with pytest.raises(TypeError, match="tokenizer"): il.samples.draw_players(["A charming film"], 2)
+    with pytest.raises(ValueError, match=r"inputs\[1\].*there are 2 words"): il.samples.draw_player_numbers(["A charming, witty film", "Good movie"], 3, tokenizer=tokenizer)
+    with pytest.raises(TypeError, match="tokenizer"): il.samples.draw_player_numbers(["A charming film"], 2)
