@@ -50,7 +50,7 @@ def running_sums(
     "Returns the constant and the first 0, 1, ... k interactions, added up on every coalition."
     S = torch.arange(2**x.n)
     constant = x.constant.cpu().expand(1, 2**x.n)
-    steps = [r.effect * on for r, on in zip(rows.itertuples(), which_count(rows, S))]
+    steps = [r.effect * on.double() for r, on in zip(rows.itertuples(), which_count(rows, S))]
     return torch.cat([constant, torch.stack(steps)]).cumsum(0) if steps else constant
 
 # %% ../../nbs/app/09_sums.ipynb #725d46b5
