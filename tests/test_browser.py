@@ -119,7 +119,7 @@ def test_rows(open_report, planted):
     seen = page.js("[...document.querySelectorAll('[data-row]')].map(r => [...r.cells].map(c => c.innerText.trim()).concat(r.className, getComputedStyle(r.querySelector('.kind')).borderTopColor))")
     assert len(seen) == len(strongest)
     for (effect, kind, words, sign, colour), r in zip(seen, strongest.itertuples()):
-        assert (effect, kind, words) == (printed(r.effect, planted), r.kind.upper(), (" ∧ " if r.kind == "and" else " ∨ ").join(r.words))
+        assert (effect, kind, words) == (printed(r.effect, planted), r.kind.upper(), r.text)
         assert sign == ("down" if r.effect < 0 else "up") and colour == ("rgb(0, 114, 178)" if r.effect < 0 else "rgb(213, 94, 0)")
 
 
