@@ -34,7 +34,7 @@ def test_indices_add_up(n, seed, p):
     first, total = il.rankings.sobol_first(v, p), il.rankings.sobol_total(v, p)
     assert (total >= first - 1e-9).all() and first.sum() <= 1 + 1e-9 <= total.sum() + 2e-9
     torch.testing.assert_close(il.rankings.sobol(v, p).sum(), torch.tensor(1., dtype=torch.float64))
-    weights = torch.where(masks(n), p, 1 - p).prod(1).double()
+    weights = torch.where(masks(n), torch.tensor(p, dtype=torch.float64), 1 - p).prod(1)
     mean = (weights * v).sum()
     torch.testing.assert_close(il.rankings.variance_parts(v, p).sum(), (weights * (v - mean)**2).sum())
 
