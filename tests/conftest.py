@@ -29,3 +29,9 @@ def browser(tmp_path_factory):
     browser = Browser(tmp_path_factory.mktemp("browser"))
     yield browser
     browser.close()
+
+
+def pytest_collection_modifyitems(items):
+    "Marks the tests that ask for a browser, directly or through another fixture."
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()): item.add_marker("browser")
