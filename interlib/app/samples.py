@@ -160,7 +160,7 @@ def sample_frame(
         average_order=average_order(xs),
         offsetting=cancelled.offsetting.values,
         total_strength=cancelled[["positive", "negative"]].sum(axis=1).values,
-        output=[(x.and_.sum() + x.or_.sum()).item() for x in xs]))
+        output=[(x.constant + x.effect.sum()).item() for x in xs]))
     given = {name: c.tolist() if isinstance(c, Tensor) else c for name, c in columns.items()}
     frame = strengths.merge(whole_samples.assign(**given), on="sample")
     return frame[[*columns, *(c for c in frame if c not in columns)]]

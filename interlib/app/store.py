@@ -177,7 +177,7 @@ def fits_table(
     noise:float, # as for `decompose`
 )->bool:
     "Tells whether interactions predict a table, up to the noise and the tolerance of the solvers."
-    if v.shape != x.and_.shape: return False
+    if v.shape != (2**x.n,): return False
     spread = (v - v[0]).abs().max()
     slack = noise * (v[-1] - v[0]).abs() + 1e-2 * spread + 1e-9 * v.abs().max()
     return bool(x.matching_error(v).max() <= slack)

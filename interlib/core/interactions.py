@@ -251,15 +251,23 @@ def primitives(
 
 # %% ../../nbs/core/09_interactions.ipynb #903af633
 @patch
+def select(
+    self:Interactions,
+    places:Tensor, # in the list: int64, as from `ranking`, or bool `(m,)`
+)->Interactions:
+    "Returns the logical model with its constant and some of its effects, as they are."
+    places = places.to(self.effect.device)
+    kept = {name: getattr(self, name)[places] for name in ("is_or", "members", "effect")}
+    return self.replace(**kept, solution=None)
+
+
+@patch
 def strongest(
     self:Interactions,
     k:int, # how many to keep
 )->Interactions:
     "Returns the logical model with its constant and its `k` strongest effects, as they are."
-    whole("k", k)
-    places = self.ranking(k).to(self.effect.device)
-    kept = {name: getattr(self, name)[places] for name in ("is_or", "members", "effect")}
-    return self.replace(**kept, solution=None)
+    return self.select(self.ranking(whole("k", k)))
 
 
 @patch

@@ -146,6 +146,9 @@ def per_player(
     and_=None, # as in `effects_of`
 )->Tensor: # `(..., n)`
     "Returns `sum of weight(|T|) I(T) over the T that contain i` for every player `i`; raises as `effects_of`."
+    if and_ is None and hasattr(x, "members"):              # a list of effects, of any number of players
+        members = x.members.double()
+        return (x.effect * weight(members.sum(1))) @ members
     I = effects_of(x, and_)
     n = n_players(I, "x" if and_ is None else "and_")
     weights = weight(orders(n).to(I.device, torch.float64))

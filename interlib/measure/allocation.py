@@ -65,11 +65,12 @@ def _shares(
     rule:Rule,
 )->Tensor: # float64 `(2, n, n)`: AND and OR, orders 1 to n, players
     "Returns the sum of what each player receives from the interactions of each order."
-    k = orders(x.n).double().clamp(min=1)
-    member = bits(torch.arange(2**x.n), x.n).double()
-    to_each = torch.stack([x.and_.cpu() * rule.for_and(k), x.or_.cpu() * rule.for_or(k)])
-    by_order = torch.zeros(2, x.n + 1, x.n, dtype=torch.float64)
-    return by_order.index_add(1, orders(x.n), to_each[..., None] * member)[:, 1:]
+    is_or, members, effect = (t.detach().cpu() for t in (x.is_or, x.members, x.effect))
+    k = members.sum(1)
+    weight = torch.where(is_or, rule.for_or(k.double()), rule.for_and(k.double()))
+    received = (effect * weight)[:, None] * members
+    nothing = torch.zeros(2, x.n, x.n, dtype=torch.float64)
+    return nothing.index_put((is_or.long(), k - 1), received, accumulate=True)
 
 # %% ../../nbs/measure/07_allocation.ipynb #2b6ef8c0
 def player_shares(

@@ -26,7 +26,7 @@ from .borrowing import borrow, place_of, readable
 from .games import Game, Masked
 from .network_games import check_request, classifier_game
 from .targets import class_target
-from .layers import from_layer, layer_output, layer_reader, to_model
+from .layers import from_layer, layer_output, layer_reader, one_sample, to_model
 from .masking import FOREGROUND
 from .regions import players_of
 
@@ -54,7 +54,7 @@ def read_sample(
     tokenizer=None, # fast tokenizer, for a text
 )->ConceptSample:
     "Asks the layer about one sample; raises `ValueError` for several, and for NaN or infinity."
-    inputs = to_model(inputs, tokenizer, *place_of(model))
+    inputs = to_model(one_sample(model, inputs), tokenizer, *place_of(model))
     with readable("inputs", inputs): feature, answer = layer_output(model, concepts.layer, inputs)
     if len(feature) != 1:
         raise ValueError(f"inputs: got a batch of {len(feature)}; it must be one sample, with a batch axis of one")
@@ -142,7 +142,7 @@ def describe_game(
 
 def concept_game(
     model, # torch module whose answer is logits `(B, classes)`
-    inputs, # of one sample: a tensor with a batch axis of one, a dict of such tensors, or a text (with `tokenizer`)
+    inputs, # of one sample: an image, a tensor with a batch axis of one, a dict of these, a text (with `tokenizer`)
     concepts:Concepts, # of this network
     players=None, # None: all that are present; an int: this many of them; a list of names or numbers
     target=None, # None: the most probable class; a number, a name that the model knows, a list for several tables

@@ -18,7 +18,7 @@ from torch import Tensor
 from .answers import answers_of
 from .borrowing import borrow, model_name, place_of, readable, samples_at_once
 from .games import Game, Masked
-from .layers import ask, from_layer, layer_hook, layer_output, layer_reader, to_model
+from .layers import ask, from_layer, layer_hook, layer_output, layer_reader, one_sample, to_model
 from .masking import input_baseline
 from .network_games import baseline_name, check_request, classifier_game, number_words, with_meaning
 from .regions import grid_regions, label_regions, players_of, region_map, regions_of
@@ -184,13 +184,14 @@ def mask_features(
     value = check_request(model, z, names, players, target, output, rival, choose, what, answers)[3]
     fill = feature_baseline(model, layer, x, baseline, data, tokenizer)
     read = layer_reader(model, layer, inputs, x, fill, value)
-    masked = Masked(model, x, labels.to(x.device), fill, read, None, dict(inputs=inputs))
+    picture = image_in(inputs)[0] if what == "patch" and x.ndim == 3 and image_in(inputs) is not None else None
+    masked = Masked(model, x, labels.to(x.device), fill, read, None, dict(inputs=inputs), picture=picture)
     return masked, z, what, names
 
 # %% ../../nbs/model/15_feature_games.ipynb #9d70b41a
 def feature_game(
     model, # torch module whose answer is logits `(B, classes)`
-    inputs, # of one sample: a tensor with a batch axis of one, a dict of such tensors, or a text (with `tokenizer`)
+    inputs, # of one sample: an image, a tensor with a batch axis of one, a dict of these, a text (with `tokenizer`)
     layer:str, # name of the layer whose output is masked, e.g. `"layer1"` or `"bert.encoder.layer.0"`
     players=None, # None: all; an int: this many of them; a list of names or numbers
     target=None, # None: the most probable class; a number, a name that the model knows, a list for several tables
@@ -212,7 +213,7 @@ def feature_game(
     `ValueError` for arguments that cannot be used."""
     text = inputs if isinstance(inputs, str) else None
     device, dtype = place_of(model)
-    inputs = to_model(inputs, tokenizer, device, dtype)
+    inputs = to_model(one_sample(model, inputs), tokenizer, device, dtype)
     masked, z, what, names = mask_features(
         model, layer, inputs, text, tokenizer, players, target, baseline, output, rival, grid, regions, border, data,
         choose,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..core.checks import refuse
 from ..core.coalitions import check_n
@@ -57,15 +58,15 @@ class Game:
     @property
     def picture(self)->Tensor: # `(C, H, W)`; None for a game of something else
         "The picture whose patches are the players."
-        if self.masked is None or "layer" in self.meta: return None
-        x = self.masked.x
-        return x.detach().cpu() if x.ndim == 3 and len(x) in (1, 3) else None
+        seen = None if self.masked is None else self.masked.picture
+        return seen.detach().cpu() if seen is not None and len(seen) in (1, 3) else None
 
     @property
     def regions(self)->Tensor: # int64 `(H, W)`, -1 for background; None for a game of something else
         "The player of each pixel of the picture."
         if self.picture is None: return None
-        return self.masked.regions.expand(self.masked.x.shape)[0].cpu().clone()
+        at = self.masked.regions.expand(self.masked.x.shape)[:1].cpu()  # of a layer's map: the nearest position
+        return F.interpolate(at[None].double(), self.picture.shape[1:], mode="nearest")[0, 0].long()
 
     def __repr__(self):
         "Players, target, output and model, in two lines at most."
@@ -108,6 +109,7 @@ class Masked:
     value:object # function `logits -> (B,)` or `(B, targets)`
     given:dict = field(default_factory=dict) # whatever else the model reads, the same for all coalitions
     output:object = None # what the caller asked for: a name or a function
+    picture:Tensor = None # what the sample looks like, `(C, H, W)`
     alone:bool = False # ask one by one, since answers depend on the batch
 
     def __call__(self, masks, fill=None):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['layer_of', 'first_tensor', 'layer_hook', 'ask', 'layer_output', 'from_layer', 'repeat_sample', 'three_features',
-           'layers_above', 'all_layers', 'why_not_above', 'layer_reader', 'to_model']
+           'layers_above', 'all_layers', 'why_not_above', 'layer_reader', 'to_model', 'one_sample']
 
 # %% ../../nbs/model/14_layers.ipynb #944bb19a
 import warnings
@@ -180,3 +180,13 @@ def to_model(
     if isinstance(inputs, Tensor): return in_precision(inputs.detach(), device, dtype)
     allowed = "a tensor, a dict of tensors, or a text with its tokenizer"
     raise TypeError(f"inputs: got a {type(inputs).__name__}; it must be {allowed}")
+
+# %% ../../nbs/model/14_layers.ipynb #c4e8476d
+def one_sample(
+    model, # torch module
+    inputs, # as the user gave them
+): # with a batch axis of one
+    "Returns a sample with its batch axis; an image `(C, H, W)` of a network with convolutions may come without."
+    is_image = isinstance(inputs, Tensor) and inputs.is_floating_point() and inputs.ndim == 3
+    if is_image and any(isinstance(m, torch.nn.Conv2d) for m in model.modules()): return inputs[None]
+    return inputs
