@@ -16,4 +16,10 @@ WAIT_POLICIES = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"}
 if "torch" not in sys.modules and not WAIT_POLICIES & {*os.environ}:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name):
+    "Loads a public name, with what stands beside its parameters in its docstring."
+    from .core.docstrings import add_parameters
+    return add_parameters(load(name))

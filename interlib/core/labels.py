@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CONTROLS', 'SUBSCRIPTS', 'POSITIVE', 'NEGATIVE', 'printable', 'one_line', 'number_repeats', 'elide', 'text_width',
-           'shorter_versions', 'break_lines', 'interaction_label', 'signed_number', 'sign_colour', 'bar_style']
+           'shorter_versions', 'break_lines', 'interaction_label', 'signed_number', 'significant', 'sign_colour',
+           'bar_style']
 
 # %% ../../nbs/core/02_labels.ipynb #a1000004
 import re
@@ -137,6 +138,14 @@ def signed_number(
     else:
         text = f"{x:+#.3g}".rstrip(".")
     return text.replace("-", "−")                                      # a minus, not a hyphen
+
+# %% ../../nbs/core/02_labels.ipynb #b2a00b70
+def significant(
+    x:float,
+    sign:str="+", # "-" for none before a positive number
+)->str: # four significant digits, six from a thousand on
+    "Writes a number of any size as a text shows it."
+    return f"{x:{sign}#.{4 if abs(x) < 1000 else 6}g}".rstrip(".")
 
 # %% ../../nbs/core/02_labels.ipynb #a1000007
 POSITIVE, NEGATIVE = "#D55E00", "#0072B2"                # effects above and below zero

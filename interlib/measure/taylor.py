@@ -19,7 +19,8 @@ from torch import Tensor, tensor
 
 from ..core.checks import whole
 from ..core.coalitions import masks
-from ..core.interactions import Interactions, significant
+from ..core.interactions import Interactions
+from ..core.labels import significant
 from ..core.transforms import and_transform
 
 # %% ../../nbs/measure/08_taylor.ipynb #9ac02e57
