@@ -22,7 +22,7 @@ from interlib.app.prompts import explain_text
 from interlib.app.report import report_html, say_needed
 from interlib.model import evaluation, tables
 from interlib.model.evaluation import evaluate
-from interlib.model.tables import Part, stored_part
+from interlib.model.value_tables import Part, stored_part
 from interlib.core.files import load_tensors, save_tensors
 
 TEXT = "a red apple falls to the ground because of the pull of"

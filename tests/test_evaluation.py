@@ -13,7 +13,7 @@ import interlib as il
 from interlib.model.costs import peak_memory
 from interlib.model.evaluation import evaluate
 from interlib.model.prefix_tree import PrefixTree, prefix_tree
-from interlib.model.tables import table_key
+from interlib.model.value_tables import table_key
 
 TEXT = "A red apple falls, to the ground; because of gravity's pull"
 

@@ -237,7 +237,7 @@ WANT = torch.arange(8).double()
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Disk quota exceeded"), PermissionError(errno.EACCES, "Permission denied"), ValueError("path: no")], ids=str)
 def test_a_table_that_cannot_be_kept_is_returned(error, tmp_path, monkeypatch):
     def fails(*args, **how): raise error
-    monkeypatch.setattr(sys.modules["interlib.model.tables"], "save_tensors", fails)
+    monkeypatch.setattr(sys.modules["interlib.model.value_tables"], "save_tensors", fails)
     with pytest.warns(UserWarning, match="cache: the table could not be kept"): assert torch.equal(il.evaluate(SUMS, progress=False, cache=tmp_path), WANT)
 
 

@@ -10,7 +10,7 @@ import torch
 import interlib as il
 from interlib.model.regions import players_of, words
 from interlib.nets.networks import resnet
-from interlib.model.values import log_odds
+from interlib.model.outputs import log_odds
 
 TEXT = "A red apple falls, to the ground; because of gravity's pull"
 

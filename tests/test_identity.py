@@ -17,7 +17,7 @@ from torch import nn
 
 import interlib as il
 from interlib.model.evaluation import evaluate
-from interlib.model.tables import table_key
+from interlib.model.value_tables import table_key
 from interlib.nets.code import in_library
 from interlib.nets.contents import Unidentified, parts
 from interlib.nets.identity import fingerprint, identity

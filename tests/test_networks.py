@@ -11,7 +11,7 @@ import interlib as il
 from interlib.model.answers import logits_of
 from interlib.model.borrowing import borrow, in_precision, longest_text
 from interlib.model.games import Game, Masked
-from interlib.model.values import log_odds
+from interlib.model.outputs import log_odds
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The project itself: exported modules are fresh, notebooks are clean and in order, README is in step."""
 import importlib
+import inspect
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 import house
+import interlib as il
 from house import MAY_IMPORT, imports_of, is_exported, module_name, notebooks as exported
 from notebooks import ROOT, notebooks, readme
 
@@ -90,7 +92,16 @@ def test_a_room_reads_at_sight(path): assert list(house.faults(path)) == []
 def test_no_two_things_have_one_name(): assert house.repeated_names() == {}
 
 
-def test_the_measures_are_printed(): assert (ROOT / "docs" / "measures.md").read_text(encoding="utf-8") == house.page()
+@pytest.mark.parametrize("name, text", house.PAGES.items(), ids=list(house.PAGES))
+def test_made_pages_are_up_to_date(name, text): assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text()
+
+
+def test_help_lists_every_parameter_of_a_public_function():
+    for name in il.__all__:
+        function = getattr(il, name)
+        if not inspect.isfunction(function): continue
+        told = re.findall(r"^\*{0,2}(\w+)(?: :.*)?\n    \S", inspect.getdoc(function), re.M)
+        assert {*inspect.signature(function).parameters} <= {*told}, name
 
 
 def test_the_public_face_is_small_and_hides_no_module():

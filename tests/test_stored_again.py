@@ -13,7 +13,7 @@ import torch
 
 import interlib as il
 from interlib.model.evaluation import evaluate
-from interlib.model.tables import Part
+from interlib.model.value_tables import Part
 from interlib.core.files import load_tensors, save_tensors
 from interlib.nets.identity import identity
 from interlib.app.requests import sample_digest
@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_read_is_computed_again(tmp_path, monkeypatch):
 
 def test_a_table_that_there_is_no_memory_to_write_is_returned(tmp_path, monkeypatch):
     def full(*args, **how): raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-    monkeypatch.setattr("interlib.model.tables.save_tensors", full)
+    monkeypatch.setattr("interlib.model.value_tables.save_tensors", full)
     game = row_game(network(), ROWS[0])
     with pytest.warns(UserWarning, match="the table could not be kept"): found = evaluate(game, progress=False, cache=tmp_path)
     assert torch.equal(found, evaluate(game, progress=False))

@@ -2,7 +2,7 @@
 
     python tools/house.py            every measure, and every place that breaks a rule
     python tools/house.py draw       one chapter
-    python tools/house.py --write    the table in docs/measures.md
+    python tools/house.py --write    docs/measures.md and docs/rooms.md
 """
 import ast
 import builtins
@@ -206,8 +206,28 @@ def page():
     return head + ANCHORS.format(*measures().values(), len(public))
 
 
+def summary(path):
+    "What a room is for: the line under its heading."
+    return next(m[1] for kind, s in cells(path) if kind == "markdown" and (m := re.search(r"^> (.+)", s, re.M)))
+
+
+def rooms_page():
+    "docs/rooms.md as text."
+    lines = ["# Rooms", "", "What each notebook, and the module of the same name, is for. Within a chapter in reading order."]
+    for chapter in MAY_IMPORT:
+        lines += ["", f"## {chapter}", ""]
+        for path in notebooks(chapter):
+            name = module_name(path).split(".")[1]
+            lines.append(f"- [{name}](../nbs/{chapter}/{path.name}): {summary(path)}")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"measures.md": page, "rooms.md": rooms_page}
+
+
 if __name__ == "__main__":
-    if "--write" in sys.argv: (ROOT / "docs" / "measures.md").write_text(page(), encoding="utf-8")
+    if "--write" in sys.argv:
+        for name, text in PAGES.items(): (ROOT / "docs" / name).write_text(text(), encoding="utf-8")
     chapters = [a for a in sys.argv[1:] if not a.startswith("-")] or [None]
     for chapter in chapters:
         for name, value in measures(chapter).items(): print(f"{name:50} {value}")

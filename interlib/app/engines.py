@@ -18,7 +18,7 @@ from .store import record
 from ..core.coalitions import check_n
 from ..model.costs import cost
 from ..model.evaluation import evaluate
-from ..model.tables import still_says
+from ..model.value_tables import still_says
 from ..model.games import Game, as_game
 from ..nets.contents import Unidentified
 from ..nets.identity import identity

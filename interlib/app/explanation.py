@@ -17,7 +17,7 @@ from torch import Tensor
 from ..core.checks import number
 from ..core.interactions import Interactions
 from ..model.evaluation import check_how, evaluate
-from ..model.tables import check_cache
+from ..model.value_tables import check_cache
 from ..model.games import Game, as_game
 from ..solve.decomposition import decompose
 from ..solve.solvers import check_decomposition

@@ -19,7 +19,7 @@ from ..model.feature_games import feature_game
 from ..model.layers import layer_of
 from ..model.choosing import is_stop_word, random_players
 from ..model.regions import players_of
-from ..model.values import get_output
+from ..model.outputs import get_output
 from ..solve.decomposition import decompose
 
 # %% ../../nbs/app/01_samples.ipynb #bc8b8410

@@ -23,7 +23,7 @@ from ..core.files import claimed_seal, load_tensors, save_tensors, unseal
 from ..core.interactions import Interactions
 from ..core.solution import read_solution
 from ..core.labels import printable
-from ..model.tables import load_table
+from ..model.value_tables import load_table
 
 # %% ../../nbs/app/04_store.ipynb #78b81a8a
 def table_notes(

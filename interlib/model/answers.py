@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .borrowing import borrow
-from interlib.model.values import (
+from interlib.model.outputs import (
     Answers, LABEL_PROBABILITIES, LABELS, LOGITS, NUMBERS, PROBABILITIES, are_probabilities, check_logits,
 )
 

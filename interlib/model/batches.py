@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.coalitions import bits, members
 from .batching import in_turn
 from .games import Game
-from .values import agree
+from .outputs import agree
 
 # %% ../../nbs/model/20_batches.ipynb #ab54ae84
 def check_output_shape(

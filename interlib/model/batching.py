@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .games import Game
-from .values import agree
+from .outputs import agree
 
 # %% ../../nbs/model/05_batching.ipynb #f07b6a98
 def in_turn(

@@ -22,7 +22,7 @@ from .batching import one_by_one, warn_of_batches
 from .games import Game, as_game
 from .precision import autocast_to, compile_game, warn_of_rounding
 from .prefix_tree import PrefixTree, in_subtrees, prefix_tree, tree_of
-from .tables import Part, check_cache, store_table, stored_part, stored_table, table_key
+from .value_tables import Part, check_cache, store_table, stored_part, stored_table, table_key
 
 # %% ../../nbs/model/24_evaluation.ipynb #c674af49
 def ask_once(

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..core.checks import listing
 from .answers import logits_of
 from .borrowing import borrow, in_precision, readable
-from .values import agree
+from .outputs import agree
 
 # %% ../../nbs/model/14_layers.ipynb #79277ed0
 def layer_of(

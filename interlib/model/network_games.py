@@ -24,7 +24,7 @@ from interlib.model.choosing import (
 from .games import Game, Masked
 from .masking import foreground, mask_regions
 from .targets import class_labels, class_target, question
-from .values import Answers, LOGITS
+from .outputs import Answers, LOGITS
 
 # %% ../../nbs/model/09_network_games.ipynb #a030def3
 def choose_regions(

@@ -25,7 +25,7 @@ from .regions import column_regions
 from .readings import Reading, array_of, as_logits, check_meaning, owner_of
 from .row_forms import check_row_numbers, first_that_works, network_takes
 from .rows import Source, join_rows, trained_names
-from .values import LABEL_PROBABILITIES, LOGITS, PROBABILITIES, get_output
+from .outputs import LABEL_PROBABILITIES, LOGITS, PROBABILITIES, get_output
 
 # %% ../../nbs/model/19_table_games.ipynb #e5ae037f
 def number_players(

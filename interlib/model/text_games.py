@@ -25,7 +25,7 @@ from interlib.model.text_models import (
     embedding_of, inputs_of, other_words, reader_of, text_answers, text_logits,
 )
 from .text_targets import Token, text_target, token_after
-from .values import LOGITS
+from .outputs import LOGITS
 
 # %% ../../nbs/model/13_text_games.ipynb #a82d7f67
 def check_chat(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .answers import answers_of, logits_of
-from .values import Answers, LABELS, LOGITS
+from .outputs import Answers, LABELS, LOGITS
 from ..nets.encoders import no_reports
 
 # %% ../../nbs/model/11_text_models.ipynb #bd545c2f
