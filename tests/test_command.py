@@ -20,7 +20,7 @@ from interlib.app.cli import main
 from interlib.app.printing import print_explanation
 from interlib.app.prompts import explain_text
 from interlib.app.report import report_html, say_needed
-from interlib.model import evaluation, tables
+from interlib.model import evaluation, value_tables
 from interlib.model.evaluation import evaluate
 from interlib.model.value_tables import Part, stored_part
 from interlib.core.files import load_tensors, save_tensors
@@ -116,7 +116,7 @@ def test_without_a_cache_an_interruption_says_what_is_lost():
 
 def test_a_killed_process_loses_half_a_minute_at_most(tmp_path, monkeypatch):
     clock = [0.]
-    monkeypatch.setattr(tables.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(value_tables.time, "monotonic", lambda: clock[0])
     part = Part(3, tmp_path/"p.safetensors")
     part.add(torch.tensor([0]), torch.zeros(1).double())
     for seconds, there in ((29, False), (31, True)):

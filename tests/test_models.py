@@ -2,6 +2,7 @@
 import hashlib
 import io
 import os
+import random
 import subprocess
 import sys
 import tarfile
@@ -57,7 +58,7 @@ def pip(monkeypatch):
     return use
 
 
-BODY = os.urandom(3_000_000)
+BODY = random.Random(0).randbytes(3_000_000)
 WHEEL = {"pkg-1.0-py3-none-any.whl": zipped("pkg/file.bin", BODY)}
 ONE = carrier(BODY, pkg="pkg/file.bin")
 
