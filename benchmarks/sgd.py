@@ -1,13 +1,11 @@
 """The published gradient descent (20,000 steps) against the default solver on the same real tables in one run, written to sgd.csv."""
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import torch
 
 import interlib as il
 
-TABLES = {k: torch.from_numpy(t) for k, t in np.load(Path(__file__).parents[1] / "tests" / "data" / "value_tables.npz").items()}
+TABLES = {name: example.v for name, example in il.examples.prompts().items()}
 
 
 def main():

@@ -5,7 +5,6 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,10 +12,8 @@ import interlib as il
 from interlib.solve.certificate import with_unit_size
 from interlib.solve.first_order import admm, sgd
 
-DATA = Path(__file__).parent / "data"
-TABLES = {k: torch.from_numpy(t) for k, t in np.load(DATA / "value_tables.npz").items()}
-PAIRS = json.loads((DATA / "value_tables.json").read_text())["shared"]
-STORED = DATA / "decompositions.json"
+TABLES = {name: example.v for name, example in il.examples.prompts().items()}
+STORED = Path(__file__).parent / "data" / "decompositions.json"
 SOLVERS = {"ipm": "ipm", "highs": "highs", "admm": with_unit_size(partial(admm, max_iter=50)), "sgd": partial(sgd, lr=1e-5, steps=50)}
 
 
@@ -38,7 +35,7 @@ def decompositions():
         for noise in (.02, 0.):
             for solver, f in SOLVERS.items():
                 yield f"{name} {noise} {solver}", lambda v=v, noise=noise, f=f: numbers_of(il.decompose(v, noise, f))
-    for p in PAIRS[4:]:
+    for p in il.examples.pairs()[4:]:
         vs = [TABLES[t] for t in p["tables"]]
         f = lambda p=p, vs=vs: sum(map(numbers_of, il.decompose_shared(vs, p["alpha"], p["noise"], p["share"])), [])
         yield f"{' '.join(p['tables'])} {p['alpha']} {p['share']} {p['noise']}", f

@@ -1,11 +1,8 @@
 """The decomposition: stored optima of real tables in both solvers, planted games, symmetry, edge cases."""
-import json
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,10 +13,8 @@ from interlib.core.coalitions import permute
 from interlib.solve.certificate import Equations, free_effects, lower_bound, repair, splits, strength
 from interlib.solve.interior_point import interior_point
 
-DATA = Path(__file__).parent / "data"
-TABLES = {k: torch.from_numpy(t) for k, t in np.load(DATA / "value_tables.npz").items()}
-NOTES = json.loads((DATA / "value_tables.json").read_text())
-KNOWN, PAIRS = NOTES["tables"], NOTES["shared"]
+EXAMPLES, PAIRS = il.examples.prompts(), il.examples.pairs()
+TABLES = {name: example.v for name, example in EXAMPLES.items()}
 
 
 def check(x, v, noise):
@@ -37,7 +32,7 @@ def test_stored_optima(name, noise, solver):
     v = TABLES[name]
     x = il.decompose(v, noise=noise, solver=solver)
     check(x, v, noise)
-    assert x.solution.objective == pytest.approx(KNOWN[name]["optimum"][str(noise)], rel=1e-6)
+    assert x.solution.objective == pytest.approx(EXAMPLES[name].optimum[noise], rel=1e-6)
     assert x.solution.gap <= 1e-6
     assert x.solution.solver == solver
     if solver == "ipm": assert x.solution.seconds < 10

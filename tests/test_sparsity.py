@@ -1,6 +1,5 @@
 """Sparsity: the theorem with its digits written out in plain Python, games that meet the conditions by construction, real tables, bad input."""
 from math import comb, floor, inf, isnan, log
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from interlib.measure.axioms import AXIOMS
 from interlib.measure.conditions import exponents
 from interlib.core.synthetic import and_or_game, unanimity
 
-REAL = {k: torch.tensor(v) for k, v in np.load(Path(__file__).parent / "data" / "value_tables.npz").items()}
+REAL = {name: example.v for name, example in il.examples.prompts().items()}
 COLUMNS = ["count", "markov", "sharper", "bound"]
 seeds = st.integers(0, 2**32 - 1)
 
