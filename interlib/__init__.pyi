@@ -1,9 +1,11 @@
 "The public face: the road at the top, everything else by its room. Each name is loaded when it is first asked for."
+from .core.coalition_samples import Samples
 from .core.coalitions import coalition, masks, members, orders
 from .core.interactions import Interactions
 from .core.solution import Solution
 from .core.synthetic import and_or_game, planted
 from .core.transforms import and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform, shapley, shapley_interactions
+from .solve.sampled_decomposition import decompose_samples
 from .solve.decomposition import alternatives, decompose, decompose_shared, harsanyi
 from .measure.confusion import average_order, confusing_samples, generalization_power, offsetting, order_strength
 from .measure.sharing import shared_interactions, shared_strength, transferability
@@ -22,6 +24,7 @@ from .model.table_games import tabular_game
 from .model.concepts import concept_game
 from .model.costs import cost
 from .model.evaluation import evaluate
+from .model.sampling import sample
 from .app.explanation import explain
 from .app.samples import explain_samples
 from .app.results import open_sweep
@@ -38,14 +41,14 @@ from .app import samples
 from .solve import first_order
 
 __all__ = [
-    "Baseline", "Compare", "ConfusingSamples", "Explorer", "Game", "Interactions", "Sharing", "Solution",
+    "Baseline", "Compare", "ConfusingSamples", "Explorer", "Game", "Interactions", "Samples", "Sharing", "Solution",
     "Sparsity", "WhatIf", "allocation", "alternatives", "and_inverse", "and_or_game", "and_transform",
     "average_order", "axioms", "banzhaf", "banzhaf_interactions", "coalition", "concept_game", "concepts",
-    "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_shared", "evaluate", "examples", "explain",
+    "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_samples", "decompose_shared", "evaluate", "examples", "explain",
     "explain_samples", "explainers", "feature_game", "first_order", "generalization_power", "harsanyi",
     "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "masks", "members", "networks",
     "offsetting", "open_model", "open_sweep", "or_inverse", "or_transform", "order_strength", "orders", "planted",
-    "plots", "rankings", "samples", "shapley", "shapley_interactions", "shared_interactions", "shared_strength",
+    "plots", "rankings", "sample", "samples", "shapley", "shapley_interactions", "shared_interactions", "shared_strength",
     "sparsity", "sparsity_bound", "sparsity_conditions", "sweep", "tabular_game", "taylor", "taylor_methods",
     "taylor_principles", "text_game", "training", "transferability",
 ]

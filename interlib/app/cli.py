@@ -55,7 +55,8 @@ def read_prompt(
     return text
 
 # %% ../../nbs/app/23_cli.ipynb #5aaefb19
-REQUEST = ("text", "model", "players", "target", "baseline", "output", "noise", "device", "batch_size", "chat", "cache")
+REQUEST = ("text", "model", "players", "target", "baseline", "output", "noise", "device", "batch_size", "chat", "cache",
+           "budget")
 
 
 def run_explain(

@@ -3,6 +3,6 @@ import lazy_loader
 
 ROOMS = [
     "coalitions", "checks", "labels", "files", "transforms", "synthetic", "names", "solution", "effects",
-    "docstrings", "interactions", "exports", "examples",
+    "docstrings", "interactions", "exports", "examples", "coalition_samples",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DENSE', 'METHODS_ELSEWHERE', 'ROOM_OF', 'UNITS', 'TABLE', 'KEPT', 'LIST_TYPES', 'TABLE_TYPES', 'Interactions',
-           'dense', 'check_masks', 'counts', 'check_limits', 'is_game', 'check_contents', 'from_file']
+           'dense', 'check_masks', 'counts', 'check_limits', 'fidelity_line', 'is_game', 'check_contents', 'from_file']
 
 # %% ../../nbs/core/10_interactions.ipynb #63fe1b9a
 from dataclasses import asdict
@@ -31,6 +31,7 @@ METHODS_ELSEWHERE = { # methods that stand in other rooms, which are opened when
     "draw.figures": (
         "plot plot_brackets plot_matching plot_network plot_patch_groups plot_patches plot_strengths plot_words"
     ),
+    "measure.fidelity": "fidelity",
     "app.report": "report",
 }
 ROOM_OF = {name: f"interlib.{room}" for room, names in METHODS_ELSEWHERE.items() for name in names.split()}
@@ -336,7 +337,19 @@ def target(self:Interactions): # such as ' gravity'; None if it is not known
 @patch(as_prop=True)
 def ends(self:Interactions)->tuple: # None if the outputs are not known
     "The two ends of the value table: `v(empty)`, with all players masked, and `v(N)`, of the sample itself."
-    return None if self.v is None else (self.v[0].item(), self.v[-1].item())
+    if self.v is not None: return self.v[0].item(), self.v[-1].item()
+    return tuple(self.meta["ends"]) if "ends" in self.meta else None
+
+
+def fidelity_line(
+    x:Interactions,
+)->str: # empty for interactions of all coalitions
+    "Says how well interactions of drawn coalitions predict others."
+    told = x.meta.get("fidelity")
+    if not isinstance(told, dict): return ""
+    drawn = f"each player present with p = {x.meta.get('p', .5):g}"
+    interval = f"[{told['low']:.3f}, {told['high']:.3f}]"
+    return f"R² {told['R2']:.3f} {interval} on {told['coalitions']:,} other coalitions, {drawn}"
 
 
 @patch
@@ -351,7 +364,7 @@ def __repr__(self:Interactions):
         proof = self.solution
         bound = f"objective {proof.objective:.6g}, lower bound {proof.lower_bound:.6g}, gap {proof.gap:.1e}"
         lines.append(f"{bound} ({proof.solver})")
-    return "\n".join(lines)
+    return "\n".join(filter(None, [*lines, fidelity_line(self)]))
 
 # %% ../../nbs/core/10_interactions.ipynb #b9000002
 def is_game(

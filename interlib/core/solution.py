@@ -17,6 +17,8 @@ class Solution:
     seconds:float # wall time of the solver
     iterations:int # of the solver
     solver:str # its name
+    lam:float = None # of sampled outputs: the price of an effect of size 1
+    nodes:int = None # of sampled outputs: conjunctions that were looked at
 
     @property
     def gap(self)->float: # `(objective - lower_bound) / objective`
@@ -32,6 +34,7 @@ def read_solution(
     solution = Solution(**said)
     for f in fields(Solution):
         x = getattr(solution, f.name)
+        if x is None and f.default is None: continue
         allowed = (int, float) if f.type is float else f.type
         if isinstance(x, bool) or not isinstance(x, allowed): raise TypeError(f"{f.name} is {x!r}")
         if f.type is not str and not -float("inf") <= x < float("inf"): raise ValueError(f"{f.name} is {x}")

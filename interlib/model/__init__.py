@@ -5,6 +5,6 @@ ROOMS = [
     "outputs", "regions", "masking", "borrowing", "games", "batching", "answers", "targets", "choosing",
     "network_games", "image_games", "text_models", "text_targets", "text_games", "layers", "feature_games", "rows",
     "readings", "row_forms", "table_games", "batches", "prefix_tree", "value_tables", "precision", "evaluation", "costs",
-    "explainers", "activations", "factorising", "concept_finding", "concepts", "baselines",
+    "explainers", "activations", "factorising", "concept_finding", "concepts", "baselines", "sampling",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)
