@@ -16,6 +16,7 @@ from test_decomposition import EXAMPLES, PAIRS, TABLES, check, check_shared, ran
 quick = with_unit_size(partial(admm, tol=1e-2))
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(4, 7), st.integers(0, 10**6), st.sampled_from([0., .02, .2]))
 @example(7, 99999, 0.)                                                   # 3,000 rounds end at 1.2 %
