@@ -5,6 +5,9 @@ CORE := tests/test_project.py tests/test_transforms.py tests/test_decomposition.
 READY := $(VENV)/.ready
 # Threads that wait leave the processor to others: beside other work, small matrices are twenty times as fast.
 export OMP_WAIT_POLICY = PASSIVE
+IN_VENV = PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1
+PYTEST = $(IN_VENV) python -m pytest -q -n 2 --dist loadfile
+NBTEST = $(IN_VENV) FAST=1 nbdev_test --n_workers 2
 
 .PHONY: help demo app test test-fast test-unit test-browser test-notebooks setup notebooks readme measures pictures clean
 
@@ -18,22 +21,22 @@ app: $(READY)  ## type a sentence in the browser and see what a model reacts to
 	$(BIN)/interlib app
 
 test: $(READY)  ## everything that must hold: clean and exported notebooks, the house, all tests, all notebooks
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q $(CORE)
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests $(CORE:%=--ignore %)
-	PATH="$(abspath $(BIN)):$$PATH" FAST=1 OMP_NUM_THREADS=1 nbdev_test --n_workers 2 --timing
+	$(PYTEST) $(CORE)
+	$(PYTEST) tests $(CORE:%=--ignore %)
+	$(NBTEST) --timing
 
 test-fast: $(READY)  ## the core, in less than five minutes
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q $(CORE) tests/test_interactions.py tests/test_bad_input.py
-	PATH="$(abspath $(BIN)):$$PATH" FAST=1 OMP_NUM_THREADS=1 nbdev_test --path nbs/core --n_workers 2
+	$(PYTEST) $(CORE) tests/test_interactions.py tests/test_bad_input.py -m "not slow"
+	$(NBTEST) --path nbs/core
 
 test-unit: $(READY)  ## all tests but those that need a browser
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests -m "not browser"
+	$(PYTEST) tests -m "not browser"
 
 test-browser: $(READY)  ## the tests that need chromium
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -q tests -m browser
+	$(PYTEST) tests -m browser
 
 test-notebooks: $(READY)  ## run all notebooks
-	PATH="$(abspath $(BIN)):$$PATH" FAST=1 OMP_NUM_THREADS=1 nbdev_test --n_workers 2 --timing
+	$(NBTEST) --timing
 
 setup: $(READY)  ## an environment in .venv, and git hooks that keep notebooks clean
 

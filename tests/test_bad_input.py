@@ -105,7 +105,7 @@ CASES = {
         ("text_game(lm, tokenizer, text, rival='red')", ValueError, "rival", "'red' with output 'log_odds'", "'margin' needs", 1),
     ],
     "Games of images, features and tables": [
-        ("image_game(net, image[None])", ValueError, "image", "(1, 3, 8, 8)", "float tensor (C, H, W)"),
+        ("image_game(net, image.expand(2, 3, 8, 8))", ValueError, "image", "(2, 3, 8, 8)", "float tensor (C, H, W)"),
         ("image_game(net, (255 * image).byte())", ValueError, "image", "torch.uint8", "float tensor (C, H, W)"),
         ("image_game(net, image * nan)", ValueError, "image", "192 numbers that are NaN", "must be finite"),
         ("image_game('resnet20', image)", TypeError, "model", "'resnet20'", "a torch module"),

@@ -49,7 +49,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("name, run", decompositions(), ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.parametrize("name, run", list(decompositions()), ids=lambda x: x if isinstance(x, str) else "")
 def test_decompositions_are_what_they_were(name, run):
     stored = json.loads(STORED.read_text())
     with warnings.catch_warnings():

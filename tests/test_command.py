@@ -164,7 +164,7 @@ def test_another_game_under_the_same_name_is_not_mixed_in(tmp_path):
 
 
 def test_a_full_disk_does_not_end_the_evaluation(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "save_tensors", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(value_tables, "save_tensors", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     part = Part(2, tmp_path/"p.safetensors")
     part.add(torch.tensor([0]), torch.zeros(1).double())
     with pytest.warns(UserWarning, match="cannot be kept in .*No space left"): part.keep()

@@ -129,6 +129,7 @@ def called(do, *args):
             return None, str(e)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(6))
 def test_six_hundred_rounds_of_damage(part, good, tmp_path):
     folder, want, files = good

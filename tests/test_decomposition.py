@@ -265,6 +265,7 @@ def test_scales_of_each_sample_of_a_batch():
         assert xs[0].solution.objective == pytest.approx(one[0].solution.objective, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_memory_at_twelve_players():
     code = "import torch, resource, interlib as il; x = il.decompose(il.planted(12, 30, 30)[0] + .01 * torch.randn(4096)); print(x.solution.gap, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     gap, kilobytes = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 import interlib as il
 from interlib.solve.certificate import splits, strength, with_unit_size
 from interlib.solve.first_order import admm, l1_ball, sgd, threshold
-from test_decomposition import KNOWN, PAIRS, TABLES, check, check_shared, random_tables
+from test_decomposition import EXAMPLES, PAIRS, TABLES, check, check_shared, random_tables
 
 quick = with_unit_size(partial(admm, tol=1e-2))
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(4, 7), st.integers(0, 10**6), st.sampled_from([0., .02, .2]))
 @example(7, 99999, 0.)                                                   # 3,000 rounds end at 1.2 %
@@ -73,7 +74,7 @@ def test_any_function_may_be_the_solver():
 
 @pytest.mark.parametrize("name", ["smollm2_2"])
 def test_sgd_descends_but_does_not_arrive(name):
-    v, optimum = TABLES[name], KNOWN[name]["optimum"]["0.02"]
+    v, optimum = TABLES[name], EXAMPLES[name].optimum[.02]
     few, many = (il.decompose(v, solver=partial(sgd, lr=1e-5, steps=steps)) for steps in (200, 1000))
     for x in (few, many): check(x, v, .02)
     assert optimum < many.solution.objective < few.solution.objective < il.harsanyi(v).solution.objective

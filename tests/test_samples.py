@@ -14,6 +14,7 @@ DIGITS = il.data.digits(8)
 SMALL = DIGITS.subset(120, 40)
 
 
+@pytest.mark.slow
 def test_fifty_samples_of_ten_players_take_less_than_four_minutes():
     split, net = il.data.digits(), il.networks.resnet(20)
     il.training.train(net, split, epochs=2, progress=False)

@@ -65,6 +65,7 @@ def undisturbed(tmp_path_factory):
     return folder / "sweep"
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(undisturbed, tmp_path):
     rng, folder, calls, kills = random.Random(0), tmp_path / "sweep", tmp_path / "calls", 0
     while kills < 20:
@@ -86,6 +87,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(undisturbed, tmp_p
     assert len(asked) <= 40 * 4 + 20 + 5 * 20 + 4 * 21                                  # each table once, but for those cut short (and one game built for the estimate, four asked again)
 
 
+@pytest.mark.slow
 def test_extended_at_the_end(undisturbed, tmp_path):
     run(tmp_path / "sweep", tmp_path / "calls", 10)
     first = results(tmp_path / "sweep")
@@ -377,6 +379,7 @@ def cluster():
     ray.shutdown()
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_same_numbers(cluster, tmp_path):
     local, ray = small(tmp_path / "local"), small(tmp_path / "ray", engine="ray", workers=2)
     assert local.index.columns.equals(ray.index.columns) and len(local.index) == len(ray.index)
@@ -384,6 +387,7 @@ def test_two_workers_give_the_same_numbers(cluster, tmp_path):
     assert torch.allclose(local.table(3, "b", "s")[0], ray.table(3, "b", "s")[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing(cluster, tmp_path):
     def deadly(network, sample, grid):
         for name in ("first", "second"):                                                # twice somebody dies; the third time it is well
@@ -395,6 +399,7 @@ def test_a_worker_that_is_killed_loses_nothing(cluster, tmp_path):
     assert len(s.errors) == 0 and len(s.index) == 80 and (tmp_path / "second").exists()
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_everybody_is_recorded(cluster, tmp_path):
     def deadly(network, sample, grid):
         if torch.equal(sample["image"], PICTURES[4]["image"]): os.kill(os.getpid(), signal.SIGKILL)
@@ -411,6 +416,7 @@ def test_more_workers_than_there_is_room_for(cluster, tmp_path):
 # The command line
 
 
+@pytest.mark.slow
 def test_from_the_command_line(tmp_path):
     (tmp_path / "texts.txt").write_text("A good film\nA truly bad film\n?!\n")
     (tmp_path / "sweep.toml").write_text('folder = "kept"\nsamples = "texts.txt"\n[models]\nlm = "smollm2"\n[settings.all]\noutput = "logit"\n')

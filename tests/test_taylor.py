@@ -52,6 +52,7 @@ NEURON = {
     ("integrated gradients", ()): [6, 3, -3], ("Deep SHAP", ()): [6.5, 3.5, -4], ("occlusion", ()): [6, 4.25, -8.25], ("gradient x input, at x", ()): [12, 6, -6], ("gradient x input, at b", ()): [2, 1, -1]}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(seeds, st.integers(1, 4))
 def test_terms_of_random_polynomials(seed, n):

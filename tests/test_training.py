@@ -264,6 +264,7 @@ def test_interrupted_training_starts_again(tmp_path, monkeypatch):
     assert torch.equal(again.sample_losses, whole.sample_losses) and files(tmp_path/"half") == files(tmp_path/"whole")
 
 
+@pytest.mark.slow
 def test_killed_training_starts_again(tmp_path):
     folder, whole = tmp_path/"t", fit(folder=tmp_path/"whole")
     code = f"""import sys, time; sys.path.insert(0, {str(Path(__file__).parent)!r})

@@ -361,6 +361,7 @@ def app(tmp_path_factory):
     server.wait(20)
 
 
+@pytest.mark.slow
 @live
 def test_a_newcomer_explains_a_sentence(app, browser, shots):
     page = Page(browser, app, ".il-explorer", height=2000)
@@ -483,6 +484,7 @@ def spot(page, selector, text=None):
     return f"[...document.querySelectorAll({json.dumps(selector)})].find(t => t.textContent.trim() == {json.dumps(text)})" if text else f"document.querySelector({json.dumps(selector)})"
 
 
+@pytest.mark.slow
 @live
 def test_what_if_shows_the_librarys_numbers(panels, shots):
     page, (v, _) = panels, tables()
