@@ -16,6 +16,7 @@ from ..core.exports import WITHIN
 from ..core.files import atomic_path
 from ..core.interactions import Interactions
 from ..core.labels import signed_number
+from ..core.solution import fidelity_line
 
 # %% ../../nbs/app/12_printing.ipynb #e077ad99
 def print_head(
@@ -53,10 +54,15 @@ def print_proof(
     proof, noise = x.solution, f"{noise_of(x):.3g}"
     bound = f"{proof.lower_bound:.6g}, gap {proof.gap:.1e}"
     seconds = ", ".join(f"{name} {s:.1f}" for name, s in x.meta["seconds"].items())
-    say("needed     ", say_needed(x, x.how_many(within=WITHIN)), file=file)
-    matched = f"outputs matched within {noise}, the noise"
-    say("objective  ", f"{proof.objective:.6g}, the sum of all |effects|; {matched}", file=file)
-    say("lower bound", f"{bound}: no AND-OR model that matches as well has a smaller sum than the bound", file=file)
+    if x.v is None:
+        say("predicted  ", fidelity_line(x.meta), file=file)
+        say("objective  ", f"{proof.objective:.6g}, half the squared errors and {proof.lam:.3g} |effects|", file=file)
+        say("lower bound", f"{bound}, of all ANDs and ORs of any order", file=file)
+    else:
+        say("needed     ", say_needed(x, x.how_many(within=WITHIN)), file=file)
+        matched = f"outputs matched within {noise}, the noise"
+        say("objective  ", f"{proof.objective:.6g}, the sum of all |effects|; {matched}", file=file)
+        say("lower bound", f"{bound}: no AND-OR model that matches as well has a smaller sum", file=file)
     say("seconds    ", seconds, file=file)
 
 

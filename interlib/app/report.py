@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['CLICKABLE', 'nouns', 'name_target', 'name_unit', 'noise_of', 'say_needed', 'text_rows', 'largest', 'sentence_figure',
            'picture_figure', 'bars_figure', 'matching_figure', 'break_legend', 'strengths_figure', 'page_figures',
-           'panel_numbers', 'what_if', 'facts', 'provenance', 'say_asked', 'say_proof', 'say_caption', 'report_html']
+           'panel_numbers', 'what_if', 'facts', 'provenance', 'say_asked', 'say_drawn', 'say_proof', 'say_caption',
+           'report_html']
 
 # %% ../../nbs/app/10_report.ipynb #8ecb463e
 import time
@@ -20,6 +21,7 @@ from ..core.exports import WITHIN
 from ..core.files import atomic_path
 from ..core.interactions import Interactions
 from ..core.labels import NEGATIVE, POSITIVE, number_repeats, one_line, printable, signed_number
+from ..core.solution import fidelity_line
 from ..core.transforms import and_transform, shapley
 from ..draw import plots
 from ..draw.sentences import typeset
@@ -218,7 +220,8 @@ def facts(
         head.append((f"{name_unit(x)}, all players masked", signed_number(x.ends[0])))
     words = x.meta.get("words")
     head.append((f"players, of all {parts}", f"{x.n} of {len(words)}") if words else ("players", f"{x.n}"))
-    if x.ends: head.append(("interactions for 5 % mean error", "over 1,000" if needed is None else f"{needed:,}"))
+    count = "over 1,000" if needed is None else f"{needed:,}"
+    if x.v is not None: head.append(("interactions for 5 % mean error", count))
     if x.solution: head.append(("gap to the proved bound", f"{x.solution.gap:.1e}"))
     return head
 
@@ -258,14 +261,26 @@ def say_asked(
     }
 
 
+def say_drawn(
+    x:Interactions,
+)->str: # empty for interactions of all coalitions
+    "Says how many coalitions were drawn, and how well others are predicted."
+    if x.v is not None or "coalitions" not in x.meta: return ""
+    p = x.meta.get("p")
+    how = "" if p is None else f", each player present with probability {p:g}"
+    measured = fidelity_line(x.meta)
+    if measured: measured = f" Measured: {measured}."
+    return f"{x.meta['coalitions']:,} of them were drawn{how}.{measured}"
+
+
 def say_proof(
     x:Interactions,
-)->dict: # noise, fraction, constant, objective, bound, gap
+)->dict: # noise, fraction, constant, drawn, objective, bound, gap
     "Returns the numbers in the text that explains how to read the report."
     solution = x.solution
     return {
         "noise": f"{noise_of(x):.3g}", "fraction": f"{100 * x.meta.get('noise', 0):g} %",
-        "constant": signed_number(x.constant.item()),
+        "constant": signed_number(x.constant.item()), "drawn": say_drawn(x),
         "objective": f"{solution.objective:.6g}" if solution else None,
         "bound": f"{solution.lower_bound:.6g}" if solution else None,
         "gap": f"{solution.gap:.1e}" if solution else None,

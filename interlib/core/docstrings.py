@@ -58,7 +58,7 @@ def append_section(
 )->None:
     "Appends the parameters to a docstring, unless they are there or cannot be read."
     doc = inspect.cleandoc(x.__doc__ or "")
-    if HEADING in doc: return
+    if "\n-------" in doc: return                           # it has a section already
     try: section = parameter_section(source)
     except OSError: return                                  # made by a dataclass, or in a frozen installation
     if section: x.__doc__ = "\n\n".join([doc, section, ""])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DENSE', 'METHODS_ELSEWHERE', 'ROOM_OF', 'UNITS', 'TABLE', 'KEPT', 'LIST_TYPES', 'TABLE_TYPES', 'Interactions',
-           'dense', 'check_masks', 'counts', 'check_limits', 'fidelity_line', 'is_game', 'check_contents', 'from_file']
+           'dense', 'check_masks', 'counts', 'check_limits', 'is_game', 'check_contents', 'from_file']
 
 # %% ../../nbs/core/10_interactions.ipynb #63fe1b9a
 from dataclasses import asdict
@@ -21,7 +21,7 @@ from .effects import check_list, check_tables, effects_list
 from .files import load_tensors, save_tensors, through_links
 from .labels import one_line, significant
 from .names import check_players
-from .solution import Solution, read_solution
+from .solution import Solution, fidelity_line, read_solution
 from .transforms import and_inverse, and_transform, check_values, mark, or_inverse
 
 # %% ../../nbs/core/10_interactions.ipynb #a614bbbd
@@ -341,17 +341,6 @@ def ends(self:Interactions)->tuple: # None if the outputs are not known
     return tuple(self.meta["ends"]) if "ends" in self.meta else None
 
 
-def fidelity_line(
-    x:Interactions,
-)->str: # empty for interactions of all coalitions
-    "Says how well interactions of drawn coalitions predict others."
-    told = x.meta.get("fidelity")
-    if not isinstance(told, dict): return ""
-    drawn = f"each player present with p = {x.meta.get('p', .5):g}"
-    interval = f"[{told['low']:.3f}, {told['high']:.3f}]"
-    return f"R² {told['R2']:.3f} {interval} on {told['coalitions']:,} other coalitions, {drawn}"
-
-
 @patch
 def __repr__(self:Interactions):
     "The strongest interactions, and what is proved, as text."
@@ -364,7 +353,7 @@ def __repr__(self:Interactions):
         proof = self.solution
         bound = f"objective {proof.objective:.6g}, lower bound {proof.lower_bound:.6g}, gap {proof.gap:.1e}"
         lines.append(f"{bound} ({proof.solver})")
-    return "\n".join(filter(None, [*lines, fidelity_line(self)]))
+    return "\n".join(filter(None, [*lines, fidelity_line(self.meta)]))
 
 # %% ../../nbs/core/10_interactions.ipynb #b9000002
 def is_game(

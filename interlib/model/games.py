@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core.checks import refuse
-from ..core.coalitions import check_n
+from ..core.checks import refuse, whole
 from .borrowing import borrow
 from .masking import mask_regions
 
@@ -95,7 +94,7 @@ def as_game(
     if known is None: raise ValueError("n: got None; give the number of players of a plain function")
     takes_numpy = hasattr(game, "n_players")
     def fn(m): return torch.as_tensor(game(m.numpy() if takes_numpy else m))
-    return Game(fn, getattr(game, "players", None) or list(range(check_n(known))))
+    return Game(fn, getattr(game, "players", None) or list(range(whole("n", known, 1))))
 
 # %% ../../nbs/model/04_games.ipynb #c6faca59
 @dataclass(eq=False, repr=False)

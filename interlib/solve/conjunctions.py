@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['THRESHOLD', 'NODES', 'LIMIT', 'LEFT', 'ROUNDING', 'rows_with', 'pair_sums', 'Found', 'keep', 'keep_pairs', 'extend',
-           'explore', 'Conjunctions', 'check_residual', 'best_conjunctions', 'as_conjunctions']
+           'look_at', 'explore', 'Conjunctions', 'check_residual', 'best_conjunctions', 'as_conjunctions']
 
 # %% ../../nbs/solve/06_conjunctions.ipynb #33aa3373
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numba
@@ -80,12 +81,13 @@ def keep(
 @numba.njit(cache=True)
 def keep_pairs(
     X, r, # uint8 `(n, m)`, residual float64 `(m,)`
-    node, # up, down (rows above and below zero), ids, bounds, members
+    rows, # two int64: coalitions of the node with residuals above and below zero
+    members, ids, # int64, the players of the node and its candidates
     sums, # two float32 `(k, k)`: over the rows above and below zero
     kind, found, state, # as in `keep`
 ):
     "Keeps the pairs of a node whose score is above the threshold, summed in double."
-    up, down, ids, _, members = node
+    up, down = rows
     for a in range(len(ids)):
         for b in range(a + 1, len(ids)):
             rounding = ROUNDING * (len(up) + len(down) + 2) * (sums[0][a, b] + sums[1][a, b])
@@ -96,53 +98,71 @@ def keep_pairs(
             if abs(score) > state[THRESHOLD]:
                 keep(found, state, abs(score), kind, np.append(members, ids[a]), ids[b])
 
-
+# %% ../../nbs/solve/06_conjunctions.ipynb #69639450
 @numba.njit(cache=True)
 def extend(
-    X, # uint8 `(n, m)`
-    node, # up, down, ids, bounds, members
+    node, # kind, members, ids, bounds
     bound, # float32 `(k, k)` of the pairs
     threshold, # what a bound must exceed
-    stack, # list of nodes, to which they are added
+    heap, # of (-largest bound, place)
+    nodes, # list of nodes, to which they are added
 ):
     "Leaves a node for each player that has two partners or more; those with the fewest first."
-    up, down, ids, _, members = node
+    kind, members, ids, _ = node
     able = bound > threshold
     np.fill_diagonal(able, False)
     for a in np.argsort(able.sum(1)):
         partners = np.nonzero(able[a])[0]
         able[:, a] = False
         if len(partners) < 2: continue
-        stack.append((rows_with(X, ids[a], up), rows_with(X, ids[a], down), ids[partners], bound[a][partners],
-                      np.append(members, ids[a])))
+        bounds = bound[a][partners]
+        heappush(heap, (-bounds.max(), len(nodes)))
+        nodes.append((kind, np.append(members, ids[a]), ids[partners], bounds))
 
-# %% ../../nbs/solve/06_conjunctions.ipynb #fd1ef1ec
+
+@numba.njit(cache=True)
+def look_at(
+    X, r, size, # uint8 `(2, n, m)`: presences, absences; residual; its size as float32
+    node, # kind, members, ids, bounds
+    most, # the highest order
+    found, state, heap, nodes, # as in `extend` and `keep`
+):
+    "Scores the pairs of a node, and leaves those nodes that may hold more."
+    kind, members, ids, bounds = node
+    able = np.nonzero(bounds > state[THRESHOLD])[0]
+    if len(able) < 2: return
+    ids, own = ids[able], X[(1 - kind) // 2]
+    rows = np.nonzero(r > 0)[0], np.nonzero(r < 0)[0]
+    for j in members: rows = rows_with(own, j, rows[0]), rows_with(own, j, rows[1])
+    sums = pair_sums(own, ids, rows[0], size), pair_sums(own, ids, rows[1], size)
+    keep_pairs(own, r, rows, members, ids, sums, kind, found, state)
+    if len(members) + 3 > most: return
+    extend((kind, members, ids, bounds[able]), np.maximum(sums[0], sums[1]), state[THRESHOLD], heap, nodes)
+
+# %% ../../nbs/solve/06_conjunctions.ipynb #61ff09d0
 @numba.njit(cache=True)
 def explore(
-    X, r, # uint8 `(n, m)`, residual float64 `(m,)`
-    kind, # 1 for presences, -1 for absences, whose `X` is the opposite
+    X, r, # uint8 `(2, n, m)`: presences and absences; residual float64 `(m,)`
     most, # the highest order
     found, # `Found`, to which the best are added
     state, # float64 `(4,)`: threshold, nodes, limit, left
 ):
-    "Searches all conjunctions of two or more players, depth first."
-    size, players = np.abs(r).astype(np.float32), np.arange(len(X))
-    everything = np.full(len(X), np.float32(np.inf))
-    stack = [(np.nonzero(r > 0)[0], np.nonzero(r < 0)[0], players, everything, np.empty(0, np.int64))]
-    while len(stack):
-        up, down, ids, bounds, members = stack.pop()
-        able = np.nonzero(bounds > state[THRESHOLD])[0]
-        if len(able) < 2: continue
+    "Searches all conjunctions of two or more players, those with the largest bound first."
+    size, none = np.abs(r).astype(np.float32), np.empty(0, np.int64)
+    players, everything = np.arange(X.shape[1]), np.full(X.shape[1], np.float32(np.inf))
+    nodes = [(1, none, players, everything), (-1, none, players, everything)]
+    heap = [(-np.float32(np.inf), 0), (-np.float32(np.inf), 1)]
+    while len(heap) and -heap[0][0] > state[THRESHOLD]:
         if state[NODES] >= state[LIMIT]:
-            state[LEFT] = max(state[LEFT], bounds.max())
-            continue
+            state[LEFT] = -heap[0][0]
+            break
         state[NODES] += 1
-        node = (up, down, ids[able], bounds[able], members)
-        sums = pair_sums(X, node[2], up, size), pair_sums(X, node[2], down, size)
-        keep_pairs(X, r, node, sums, kind, found, state)
-        if len(members) + 3 <= most: extend(X, node, np.maximum(sums[0], sums[1]), state[THRESHOLD], stack)
+        _, place = heappop(heap)
+        node = nodes[place]
+        nodes[place] = (1, none, none, everything[:0])      # its memory is free again
+        look_at(X, r, size, node, most, found, state, heap, nodes)
 
-# %% ../../nbs/solve/06_conjunctions.ipynb #e14b1557
+# %% ../../nbs/solve/06_conjunctions.ipynb #fce856d0
 class Conjunctions(NamedTuple):
     "What a search has found, and what it proves."
     patterns:list # of `(is_or, members)`: an OR or not, and its players, ascending
@@ -166,6 +186,7 @@ def best_conjunctions(
     k:int=200, # how many at most
     max_order:int=None, # players of a conjunction at most; any number if not given
     nodes:float=np.inf, # look at this many at most; then the bound is weaker
+    singles:bool=True, # do conjunctions of one player count?
 )->Conjunctions:
     """Finds the ANDs and ORs with the largest |sum of residuals|, of all that there are.
 
@@ -177,9 +198,8 @@ def best_conjunctions(
     found = Found(np.zeros(k), np.zeros(k, np.int64), np.zeros((k, most), np.int64), np.zeros(1, np.int64))
     state = np.array([above, 0., nodes, 0.])
     for j, score in enumerate(np.abs(present @ residual)):
-        if score > state[THRESHOLD]: keep(found, state, score, 1, np.empty(0, np.int64), j)
-    if most > 1:
-        for kind, X in ((1, present), (-1, 1 - present)): explore(X, residual, kind, most, found, state)
+        if singles and score > state[THRESHOLD]: keep(found, state, score, 1, np.empty(0, np.int64), j)
+    if most > 1: explore(np.stack([present, 1 - present]), residual, most, found, state)
     return as_conjunctions(found, state, above)
 
 
@@ -190,7 +210,8 @@ def as_conjunctions(
 )->Conjunctions:
     "Returns what was found, largest score first."
     order = np.argsort(-found.scores[:found.count[0]], kind="stable")
-    patterns = [(bool(found.orders[i] < 0), tuple(sorted(found.members[i, :abs(found.orders[i])].tolist()))) for i in order]
+    groups = [tuple(sorted(found.members[i, :abs(found.orders[i])].tolist())) for i in order]
+    patterns = [(bool(found.orders[i] < 0), group) for i, group in zip(order, groups)]
     scores = found.scores[order]
     bound = max(above, state[LEFT], scores[0] if len(scores) else 0.)
     return Conjunctions(patterns, scores, float(bound), int(state[NODES]))

@@ -137,8 +137,8 @@ def decompose(
     Eq. 4 of Chen et al. (2024). Of several optima the interior point returns one near their centre. OR effects of
     single players are reported as AND, where they are the same. Effects that sum up to less than 1e-12 of the largest
     output count as none.
-    `Samples` go to `decompose_samples`. Raises `TypeError` or `ValueError` for a table or argument that cannot be used, before any work starts; warns if
-    "ipm" or "highs" ends with a proven gap above 1e-6, "admm" above 1e-2."""
+    `Samples` go to `decompose_samples`. Raises `TypeError` or `ValueError` for a table or argument that cannot be
+    used, before any work starts; warns if "ipm" or "highs" ends with a proven gap above 1e-6, "admm" above 1e-2."""
     if isinstance(v, Samples): return decompose_samples(with_names(v, players, noise, solver), **settings)
     if settings: refuse("settings", sorted(settings), "given with Samples only", TypeError)
     v = check_table(v)

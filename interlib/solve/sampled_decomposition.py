@@ -20,7 +20,7 @@ from ..core.coalition_samples import Samples, hold_out, of_target
 from ..core.interactions import Interactions
 from ..core.solution import Solution
 from .conjunctions import best_conjunctions
-from .sparse_regression import Columns, Effort, fit_all, holds, solve_columns, weighted
+from .sparse_regression import Columns, Effort, fit_all, holds, solve_columns, prices
 
 # %% ../../nbs/solve/08_sampled_decomposition.ipynb #91144b08
 RELAXED = (1., .5, .2, .05) # fractions of the price to choose from
@@ -52,12 +52,13 @@ def relax(
     x, # effects `(c,)` at this price
     lam:float, # the price
     fraction:float, # of the price, for the effects that are not zero
+    single:float, # as in `prices`
     slack:float, # as in `solve_columns`
 ): # effects `(c,)`
     "Solves once more over the columns that are there, with a lower price for the effects that were found."
     if fraction == 1: return x
     found = {columns.patterns[i]: fraction for i in np.nonzero(x)[0]}
-    return solve_columns(columns, x, weighted(columns, lam, found), slack)
+    return solve_columns(columns, x, prices(columns, lam, single, found), slack)
 
 # %% ../../nbs/solve/08_sampled_decomposition.ipynb #50328c93
 def highest_price(
@@ -65,7 +66,10 @@ def highest_price(
     effort:Effort,
 )->float:
     "Returns the price from which on no effect is worth it: the best score of all conjunctions."
-    return float(best_conjunctions(columns.present, columns.y - columns.y.mean(), 0., 1, effort.max_order).scores[0])
+    y = columns.y - columns.y.mean()
+    alone = np.abs(columns.present @ y).max() / effort.single
+    together = best_conjunctions(columns.present, y, 0., 1, effort.max_order, effort.quick, singles=False).scores
+    return float(max([alone, *together]))
 
 
 def follow(
@@ -100,7 +104,7 @@ def try_prices(
     for lam in highest * np.geomspace(1, LOWEST, STEPS)[1:]:
         x = fit_all(columns, lam, x, effort=quick).x
         for fraction in RELAXED:
-            some = relax(columns, x, lam, fraction, effort.gap)
+            some = relax(columns, x, lam, fraction, effort.single, effort.gap)
             r2 = r_squared(held.values.numpy(), predict_with(columns, some, held.masks.numpy()))
             tried.append(Price(lam / len(fitted), fraction, int((some != 0).sum()), r2))
         best.append(max(price.r2 for price in tried))
@@ -120,7 +124,7 @@ def choose_price(
 def check_samples(
     samples, # as the user gave them
 )->Samples:
-    "Returns the samples; raises `TypeError` for anything else, `ValueError` for outputs that are all equal, or too few."
+    "Returns the samples; raises `TypeError` for anything else, `ValueError` for equal outputs, or too few."
     if not isinstance(samples, Samples):
         refuse("samples", type(samples).__name__, "Samples, as il.sample(game) or il.Samples(masks, values)", TypeError)
     if len(samples) < 10: raise ValueError(f"samples: got {len(samples)} coalitions; it takes 10 or more")
@@ -167,10 +171,11 @@ def decompose_target(
 def decompose_samples(
     samples:Samples, # of one target or several
     lam:float=None, # price of an effect of size 1; None: the one that predicts held-out coalitions best
-    fraction:float=None, # of the price, for the effects that were found, above 0 to 1; None: chosen, or 1 for a given `lam`
+    fraction:float=None, # of the price, for effects that were found, above 0 to 1; None: chosen, 1 for a given `lam`
     most:int=None, # effects at most, for a price that is chosen
     max_order:int=None, # players of an interaction at most; any number if not given
     nodes:int=500_000, # of a search that proves; fewer are faster and prove less
+    single:float=.5, # price of an effect of one player, relative to that of others
     gap:float=1e-3, # relative, good enough
     seed:int=0, # of the coalitions that are held out
 ): # `Interactions`, or a list of them for several targets
@@ -180,10 +185,10 @@ def decompose_samples(
     it). `x.solution` has objective, lower bound, lam and nodes. Raises `TypeError` or `ValueError` for samples or
     arguments that cannot be used."""
     check_samples(samples)
-    effort = checked_effort(lam, fraction, most, max_order, nodes, gap)
+    effort = checked_effort(lam, fraction, most, max_order, nodes, gap, single)
     if samples.values.ndim == 2:
         targets = [of_target(samples, i) for i in range(len(samples.values))]
-        return [decompose_samples(s, lam, fraction, most, max_order, nodes, gap, seed) for s in targets]
+        return [decompose_samples(s, lam, fraction, most, max_order, nodes, single, gap, seed) for s in targets]
     started = time.perf_counter()
     if lam is not None: price = Price(lam / len(samples), fraction or 1., 0, float("nan"))
     else:
@@ -193,14 +198,16 @@ def decompose_samples(
 
 
 def checked_effort(
-    lam, fraction, most, max_order, nodes, gap, # as for `decompose_samples`
+    lam, fraction, most, max_order, nodes, gap, single, # as for `decompose_samples`
 )->Effort:
     "Raises `ValueError` for settings that cannot be used."
     if lam is not None and number("lam", lam, 0) == 0: refuse("lam", lam, "a number above 0, or None")
-    if fraction is not None and number("fraction", fraction, 0, 1) == 0: refuse("fraction", fraction, "above 0, up to 1")
+    if fraction is not None and number("fraction", fraction, 0, 1) == 0:
+        refuse("fraction", fraction, "above 0, up to 1")
     if lam is None and fraction not in (None, *RELAXED):
         refuse("fraction", fraction, f"one of {', '.join(map(str, RELAXED))} where the price is chosen")
     if most is not None: whole("most", most, 1)
     if max_order is not None: whole("max_order", max_order, 1)
     if number("gap", gap, 0, 1) == 0: refuse("gap", gap, "above 0, up to 1")
-    return Effort(gap=gap, max_order=max_order, nodes=whole("nodes", nodes, 1))
+    if number("single", single, 0, 1) == 0: refuse("single", single, "above 0, up to 1")
+    return Effort(gap=gap, max_order=max_order, single=single, nodes=whole("nodes", nodes, 1))

@@ -1,0 +1,140 @@
+"Models of drawn coalitions: brute force, planted games, interruptions, permutations, memory, wrong calls."
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Lasso
+
+import interlib as il
+from interlib.core.coalition_samples import random_coalitions
+from interlib.solve.sampled_decomposition import r_squared
+from interlib.solve.sparse_regression import Columns, Effort, fit_all, holds
+
+
+def every_pattern(n):
+    groups = [c for k in range(1, n + 1) for c in itertools.combinations(range(n), k)]
+    return [(False, c) for c in groups] + [(True, c) for c in groups if len(c) > 1]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_optimum_over_every_column(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 9))
+    m = int(min(2**n, rng.integers(10, 90)))
+    masks = random_coalitions(n, m, seed=seed).numpy()
+    v = rng.normal(size=m) * rng.choice([.1, 1.]) + 3 * masks[:, :2].all(1)
+    K = np.array([holds(masks, *pattern) for pattern in every_pattern(n)]).T.astype(float)
+    lam = (.01 + .4 * rng.random()) * np.abs((K - K.mean(0)).T @ v).max()
+    fit = fit_all(Columns(masks, v), lam, effort=Effort(gap=1e-9, single=1.))
+    theirs = Lasso(alpha=lam / m, tol=1e-12, max_iter=300_000).fit(K, v)
+    best = ((v - theirs.predict(K))**2).sum() / 2 + lam * np.abs(theirs.coef_).sum()
+    assert fit.objective == pytest.approx(best, rel=1e-6)
+    assert fit.lower_bound <= best * (1 + 1e-9) and fit.gap <= 1e-6
+
+
+def planted(n, effects, most, m, noise, seed):
+    rng = np.random.default_rng(seed)
+    truth, masks = {}, random_coalitions(n, m + 1000, seed=seed).numpy()
+    for _ in range(effects):
+        members = tuple(sorted(rng.choice(n, rng.integers(1, most + 1), replace=False).tolist()))
+        truth[bool(rng.random() < .5 and len(members) > 1), members] = rng.normal()
+    v = sum(effect * holds(masks, *pattern) for pattern, effect in truth.items())
+    noisy = v + noise * (v.max() - v.min()) * rng.normal(size=len(v))
+    return il.Samples(masks[:m], noisy[:m], p=.5), il.Samples(masks[m:], v[m:], p=.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n, effects, most, m, r2, seconds", [(40, 40, 5, 2000, .99, 60), (100, 30, 4, 4000, .97, 300)])
+def test_planted_games(n, effects, most, m, r2, seconds):
+    samples, others = planted(n, effects, most, m, .02, 0)
+    started = time.process_time()
+    x = il.decompose(samples)
+    assert time.process_time() - started < seconds
+    assert r_squared(others.values.numpy(), x.predict(others.masks).numpy()) >= r2
+    assert x.solution.gap <= 1e-3
+
+
+def test_another_order_of_the_players():
+    samples, others = planted(12, 8, 3, 300, .02, 1)
+    order = torch.randperm(12)
+    x, y = il.decompose(samples, lam=5.), il.decompose(il.Samples(samples.masks[:, order], samples.values), lam=5.)
+    assert y.solution.objective == pytest.approx(x.solution.objective, rel=2e-3)
+    torch.testing.assert_close(y.predict(others.masks[:, order]), x.predict(others.masks), rtol=0, atol=.05)
+
+
+def test_a_function_without_interactions_has_none():
+    s = il.sample(lambda masks: masks.double() @ torch.arange(20.).double(), 300, n=20, progress=False)
+    x = il.decompose(s)
+    assert set(x.members.sum(1).tolist()) == {1} and len(x) == 19
+
+
+KILLED = """
+import sys, time, torch, interlib as il
+def slow(masks):
+    time.sleep(.05)
+    return masks.double().sum(1)
+game = il.Game(slow, list(range(30)), key="slow")
+from interlib.model import sampling
+keep = sampling.Draw.keep
+sampling.Draw.keep = lambda self, every=0: keep(self, 0)
+il.sample(game, 2000, cache=sys.argv[1], batch_size=10, progress=False)
+"""
+
+
+def test_killed_while_sampling_nothing_is_lost(tmp_path):
+    p = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)])
+    deadline = time.time() + 60
+    while not list(tmp_path.glob("*.safetensors")) and time.time() < deadline: time.sleep(.1)
+    time.sleep(.5)
+    os.kill(p.pid, signal.SIGKILL)
+    p.wait()
+    asked = []
+    game = il.Game(lambda masks: asked.append(len(masks)) or masks.double().sum(1), list(range(30)), key="slow")
+    s = il.sample(game, 2000, cache=tmp_path, progress=False)
+    assert 0 < sum(asked) < 2000 - 20 + 8
+    assert torch.equal(s.values, s.masks.double().sum(1))
+
+
+def test_files_come_back(tmp_path):
+    samples, _ = planted(12, 8, 3, 100, .02, 1)
+    samples.save(tmp_path / "s")
+    again = il.Samples.load(tmp_path / "s")
+    assert torch.equal(again.masks, samples.masks) and torch.equal(again.values, samples.values) and again.p == .5
+    (tmp_path / "s").write_bytes((tmp_path / "s").read_bytes()[:-9])
+    with pytest.raises(ValueError, match="path: .* is damaged"): il.Samples.load(tmp_path / "s")
+    x = il.decompose(samples, lam=2.)
+    x.save(tmp_path / "x")
+    y = il.Interactions.load(tmp_path / "x")
+    assert (y.solution, y.meta, str(y)) == (x.solution, x.meta, str(x))
+
+
+@pytest.mark.slow
+def test_memory_of_two_hundred_players():
+    code = ("import resource, torch, interlib as il; from interlib.core.coalition_samples import random_coalitions;"
+            "m = random_coalitions(200, 8000); v = m[:, :5].all(1) * 3. - m[:, 7:9].any(1) * 2. + m.double().mean(1) * 5;"
+            "x = il.decompose(il.Samples(m, v + .05 * torch.randn(8000)), lam=60., nodes=5000);"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(out.stdout.split()[-1]) < 4
+
+
+@pytest.mark.parametrize("call, error, message", [
+    (lambda s: il.decompose(s, noise=.1), ValueError, "noise: got 0.1"),
+    (lambda s: il.decompose(s, lam=-1.), ValueError, "lam: got -1.0"),
+    (lambda s: il.decompose(s, budget=5), TypeError, "budget"),
+    (lambda s: il.Samples(s.masks, s.values[:-1]), ValueError, "values: got shape"),
+    (lambda s: il.Samples(s.masks, s.values * float("nan")), ValueError, "all must be finite"),
+    (lambda s: il.Samples(s.masks.double() * 2, s.values), ValueError, "masks: got"),
+    (lambda s: il.explain(lambda m: m.double().sum(1), n=20, budget=15), ValueError, "budget: got 15"),
+    (lambda s: il.explain(lambda m: m.double().sum(1), n=20, budget="much"), ValueError, "budget: got 'much'"),
+    (lambda s: il.explain(lambda m: m.double().sum(1), n=20, p=1), ValueError, "p: got 1"),
+    (lambda s: il.explain(lambda m: 0 * m.double().sum(1), n=20, budget=100, progress=False), ValueError, "all equal"),
+])
+def test_wrong_calls(call, error, message):
+    with pytest.raises(error, match=message): call(planted(12, 3, 2, 40, .02, 0)[0])
