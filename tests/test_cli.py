@@ -169,7 +169,7 @@ BAD = {
     "negative players": ({}, ["--players=-3"], 2, "from 1 to 9"),
     "unknown player": ({}, ["--players", "red,moon"], 2, "the words are a, red, apple"),
     "empty players": ({}, ["--players", ""], 2, "players: got none"),
-    "many players": (dict(text="apple " * 30), ["--players", "apple " * 30], 2, "with 30 players"),
+    "many players": (dict(text="apple " * 30), ["--players", "apple " * 30, "--budget", "all"], 2, "with 30 players"),
     "target": ({}, ["--target", "red apple"], 2, "target: got ' red apple', which is 2 tokens"),
     "baseline": ({}, ["--baseline", "red apple"], 2, "baseline: got 'red apple'"),
     "output": ({}, ["--output", "logodds"], 2, "one of 'log_odds', 'log_prob', 'prob', 'logit'"),
