@@ -89,6 +89,11 @@ def test_figures_have_a_text_for_those_who_cannot_see_them(path):
 def test_a_room_reads_at_sight(path): assert list(house.faults(path)) == []
 
 
+def test_ruff_finds_nothing():
+    found = subprocess.run(["ruff", "check", "nbs", "interlib", "tools", "--output-format", "concise"], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+
+
 def test_no_two_things_have_one_name(): assert house.repeated_names() == {}
 
 

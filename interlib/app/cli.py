@@ -23,7 +23,7 @@ from .arguments import command_line, parser
 @contextmanager
 def hush():
     "Keeps transformers and the hub from logging and warning; other warnings are one line each."
-    import transformers.utils.logging # sets its handlers up, before we take them away
+    import transformers.utils.logging  # sets its handlers up, before we take them away
 
     from interlib.app.prompts import say
     tell = lambda message, *_: say("interlib: warning:", str(message).replace("chat=True", "--chat"), file=sys.stderr)

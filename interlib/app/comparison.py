@@ -22,8 +22,10 @@ def read_toml(
     path:Path,
 )->dict:
     "Returns the contents of a TOML file; raises `ValueError` for one that cannot be read."
-    try: import tomllib
-    except ImportError: import tomli as tomllib # Python 3.10
+    try:
+        import tomllib
+    except ImportError:
+        import tomli as tomllib  # Python 3.10
     try: return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as e:
         raise ValueError(f"config: {path} cannot be read as TOML ({e})") from None

@@ -18,8 +18,8 @@ from .store import record
 from ..core.coalitions import check_n
 from ..model.costs import cost
 from ..model.evaluation import evaluate
-from ..model.value_tables import still_says
 from ..model.games import Game, as_game
+from ..model.value_tables import still_says
 from ..nets.contents import Unidentified
 from ..nets.identity import identity
 from ..solve.decomposition import decompose, decompose_shared
@@ -171,7 +171,8 @@ class Local:
 # %% ../../nbs/app/05_engines.ipynb #2177660d
 def start_ray()->tuple: # module, and whether it was started here
     "Starts ray, or finds it started; raises `RuntimeError` if it is not installed."
-    try: import ray
+    try:
+        import ray
     except ImportError: raise RuntimeError("engine: ray is not there: pip install 'interlib[ray]'") from None
     is_mine = not ray.is_initialized()
     if is_mine: ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")

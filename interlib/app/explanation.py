@@ -19,9 +19,9 @@ from ..core.checks import number, refuse
 from ..core.coalition_samples import Samples, hold_out, of_target
 from ..core.interactions import Interactions
 from ..model.evaluation import check_how, evaluate
-from ..model.value_tables import check_cache
 from ..model.games import Game, as_game
 from ..model.sampling import check_sampling, sample
+from ..model.value_tables import check_cache
 from ..solve.decomposition import decompose
 from ..solve.sampled_decomposition import decompose_samples
 from ..solve.solvers import check_decomposition

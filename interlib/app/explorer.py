@@ -12,28 +12,45 @@ from html import escape
 from pathlib import Path
 
 from ipywidgets import (
-    HTML, BoundedFloatText, Box, Button, Dropdown, HBox, IntSlider, Layout, Text, Textarea, ToggleButton, VBox
+    HTML,
+    BoundedFloatText,
+    Box,
+    Button,
+    Dropdown,
+    HBox,
+    IntSlider,
+    Layout,
+    Text,
+    Textarea,
+    ToggleButton,
+    VBox,
 )
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from .explanation import explain
 from interlib.app.questions import (
-    MODELS, OUTPUTS, PLAYERS, Question, baselines_of, check_offer, check_size, load_network, game_from_picture,
-    pictures_of, game_from_text
+    MODELS,
+    OUTPUTS,
+    PLAYERS,
+    Question,
+    baselines_of,
+    check_offer,
+    check_size,
+    game_from_picture,
+    game_from_text,
+    load_network,
+    pictures_of,
 )
 from .report import facts, name_target
 from .result_widgets import WhatIf
 from .sums import list_effects
-from interlib.app.widget_html import (
-    STYLE, Sample, boxes, element, embed, facts_html, page, png, sample_html, sample_of
-)
+from .widget_html import STYLE, Sample, boxes, element, embed, facts_html, page, png, sample_html, sample_of
 from .widget_kit import Panel, Toggles, discard
 from .widget_work import Work
 from ..core.interactions import Interactions
 from ..core.transforms import shapley
 from ..model.games import Game
-from ..model.regions import regions_of
-from ..model.regions import words
+from ..model.regions import regions_of, words
 from ..solve.solvers import check_decomposition
 
 # %% ../../nbs/app/21_explorer.ipynb #dd8065d4

@@ -12,9 +12,7 @@ from html import escape
 from ipywidgets import HTML, Box, Button, HBox, Layout, SelectionSlider, VBox
 
 from .sums import join_names, list_effects
-from interlib.app.widget_html import (
-    element, facts_html, fit_sample, page, ranking_html, sample_html, table_row
-)
+from .widget_html import element, facts_html, fit_sample, page, ranking_html, sample_html, table_row
 from .widget_kit import Panel, fresh_name
 from .widget_work import Work
 from ..core.checks import number

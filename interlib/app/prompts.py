@@ -18,10 +18,10 @@ from ..core.checks import is_whole, number
 from ..core.interactions import Interactions
 from ..core.labels import one_line
 from ..model.costs import cost
-from ..model.value_tables import check_cache
+from ..model.outputs import get_output
 from ..model.regions import check_letters, players_of, words
 from ..model.text_games import text_game
-from ..model.outputs import get_output
+from ..model.value_tables import check_cache
 from ..nets.encoders import open_model
 
 # %% ../../nbs/app/11_prompts.ipynb #9b4061a5

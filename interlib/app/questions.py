@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from ..model.image_games import image_game
-from ..model.regions import regions_of
 from ..model.masking import foreground, input_baseline
-from ..model.regions import players_of, words
+from ..model.regions import players_of, regions_of, words
 from ..model.text_games import text_game
 from ..nets.data import digits
 from ..nets.encoders import open_model

@@ -23,9 +23,8 @@ from ..core.interactions import Interactions
 from ..core.labels import NEGATIVE, POSITIVE, number_repeats, one_line, printable, signed_number
 from ..core.solution import fidelity_line
 from ..core.transforms import and_transform, shapley
-from ..draw import plots
-from ..draw.sentences import typeset
 from ..draw.figures import sentence_of
+from ..draw.sentences import typeset
 
 # %% ../../nbs/app/10_report.ipynb #da895345
 def nouns(

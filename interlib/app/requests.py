@@ -22,8 +22,8 @@ from ..core.files import digest
 from ..model.games import Game
 from ..model.image_games import image_game
 from ..model.text_games import text_game
-from ..nets.identity import identity
 from ..nets.encoders import open_model
+from ..nets.identity import identity
 from ..nets.recipes import RECIPES, load_trained
 from ..solve.decomposition import decompose_shared
 

@@ -13,7 +13,15 @@ from torch import Tensor
 from .report import name_unit
 from .sums import decimals, fixed_digits, list_effects, running_sums, which_count
 from interlib.app.widget_html import (
-    chart, check_result, element, facts_html, fit_sample, page, ranking_html, row_html, sample_html
+    chart,
+    check_result,
+    element,
+    facts_html,
+    fit_sample,
+    page,
+    ranking_html,
+    row_html,
+    sample_html,
 )
 from .widget_kit import Panel, Toggles
 from ..core.interactions import Interactions

@@ -19,7 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from interlib.app.folders import (
-    check_folders, check_places, chunk_files, error_files, read_request, table_files, table_path, write_json
+    check_folders,
+    check_places,
+    chunk_files,
+    error_files,
+    read_request,
+    table_files,
+    table_path,
+    write_json,
 )
 from .store import find_table, is_stale, read_chunk, read_or_warn, read_record, read_table, table_notes
 from ..core.checks import listing, refuse
@@ -170,6 +177,7 @@ def read_measures(
 ): # index and strengths, or None
     "Reads the frames that were kept, if they are whole and were made of what is there."
     import io
+
     import pandas as pd
     try:
         files = [(folder/f"{name}.parquet").read_bytes() for name in ("index", "strengths")]

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..core.checks import refuse, whole
+from ..core.checks import whole
 from ..measure.confusion import average_order, offsetting, order_strength
-from ..model.evaluation import evaluate
 from ..model.borrowing import place_of
+from ..model.choosing import is_stop_word, random_players
+from ..model.evaluation import evaluate
 from ..model.feature_games import feature_game
 from ..model.layers import layer_of
-from ..model.choosing import is_stop_word, random_players
-from ..model.regions import players_of
 from ..model.outputs import get_output
+from ..model.regions import players_of
 from ..solve.decomposition import decompose
 
 # %% ../../nbs/app/01_samples.ipynb #bc8b8410

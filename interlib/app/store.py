@@ -21,8 +21,8 @@ from torch import Tensor
 from .folders import path_inside, table_path
 from ..core.files import claimed_seal, load_tensors, save_tensors, unseal
 from ..core.interactions import Interactions
-from ..core.solution import read_solution
 from ..core.labels import printable
+from ..core.solution import read_solution
 from ..model.value_tables import load_table
 
 # %% ../../nbs/app/04_store.ipynb #78b81a8a

@@ -17,13 +17,27 @@ from tqdm.auto import tqdm
 
 from .engines import ENGINES, Worker
 from interlib.app.folders import (
-    agree_on, check_folders, chunk_files, chunk_folder, error_path, forget_errors, lock_folder, path_inside, table_path,
-    write_json
+    agree_on,
+    check_folders,
+    chunk_files,
+    chunk_folder,
+    error_path,
+    forget_errors,
+    lock_folder,
+    path_inside,
+    table_path,
+    write_json,
 )
 from .requests import request
 from .results import Sweep, open_sweep
 from interlib.app.store import (
-    find_table, is_stale, read_chunk, read_or_warn, report_full_disk, write_chunk, write_table
+    find_table,
+    is_stale,
+    read_chunk,
+    read_or_warn,
+    report_full_disk,
+    write_chunk,
+    write_table,
 )
 from ..core.checks import is_whole, one_of, refuse
 from ..core.files import claimed_seal, seal

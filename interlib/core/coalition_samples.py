@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from .checks import number, refuse, whole
-from .coalitions import check_n
 from .files import load_tensors, save_tensors, through_links
 from .names import check_players
 

@@ -143,7 +143,8 @@ def n_players(
 def left_by_ulimit()->float: # bytes; infinity without a limit
     "Returns what the limits of this process (`ulimit -v`, `ulimit -d`) leave."
     import psutil
-    try: import resource
+    try:
+        import resource
     except ImportError: return inf                                      # not on Windows
     used = psutil.Process().memory_info()
     space, data = resource.getrlimit(resource.RLIMIT_AS)[0], resource.getrlimit(resource.RLIMIT_DATA)[0]

@@ -14,7 +14,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from .checks import number, refuse, whole
+from .checks import refuse, whole
 from .coalitions import as_table
 from .docstrings import add_parameters
 from .effects import check_list, check_tables, effects_list
@@ -22,7 +22,7 @@ from .files import load_tensors, save_tensors, through_links
 from .labels import one_line, significant
 from .names import check_players
 from .solution import Solution, fidelity_line, read_solution
-from .transforms import and_inverse, and_transform, check_values, mark, or_inverse
+from .transforms import and_inverse, check_values, mark, or_inverse
 
 # %% ../../nbs/core/10_interactions.ipynb #a614bbbd
 DENSE = 24 # players at most for tables of all coalitions

@@ -10,7 +10,15 @@ import numpy as np
 
 from .colours import GREY, MARKERS, SERIES
 from interlib.draw.drawing import (
-    as_numbers, as_series, axes_for, check_same_length, check_threshold, dress, frame_colour, legend_above, room_on,
+    as_numbers,
+    as_series,
+    axes_for,
+    check_same_length,
+    check_threshold,
+    dress,
+    frame_colour,
+    legend_above,
+    room_on,
     with_unit,
 )
 

@@ -13,7 +13,15 @@ import numpy as np
 from ..core.labels import NEGATIVE, POSITIVE, one_line, sign_colour, signed_number
 from .colours import GREY
 from interlib.draw.drawing import (
-    as_numbers, axes_for, check_entries, check_same_length, dress, frame_colour, legend_above, mirror_axis, room_on,
+    as_numbers,
+    axes_for,
+    check_entries,
+    check_same_length,
+    dress,
+    frame_colour,
+    legend_above,
+    mirror_axis,
+    room_on,
     with_unit,
 )
 

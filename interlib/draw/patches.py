@@ -14,7 +14,15 @@ from torch import Tensor
 from ..core.labels import bar_style, printable, sign_colour, signed_number
 from .colours import GREY, kind_line, shade_bar, sign_shades
 from interlib.draw.drawing import (
-    WIDTH, as_numbers, axes_for, check_threshold, dress, legend_above, remove_frame, room_on, with_unit,
+    WIDTH,
+    as_numbers,
+    axes_for,
+    check_threshold,
+    dress,
+    legend_above,
+    remove_frame,
+    room_on,
+    with_unit,
 )
 from .selection import count_note, rank_interactions, rows_key, say_rows
 

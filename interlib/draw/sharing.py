@@ -18,8 +18,18 @@ from ..core.labels import bar_style, elide, one_line, sign_colour, signed_number
 from .bars import fit_labels, number_margin
 from .colours import GREY, LINES, MARKERS, SERIES
 from interlib.draw.drawing import (
-    as_numbers, as_series, axes_for, check_entries, check_same_length, dress, frame_colour, kinds_key, legend_above,
-    mirror_axis, room_on, with_unit,
+    as_numbers,
+    as_series,
+    axes_for,
+    check_entries,
+    check_same_length,
+    dress,
+    frame_colour,
+    kinds_key,
+    legend_above,
+    mirror_axis,
+    room_on,
+    with_unit,
 )
 from .selection import check_interactions, rank_by_strength
 

@@ -13,7 +13,15 @@ import numpy as np
 from ..core.labels import one_line, printable, sign_colour, signed_number
 from .colours import GREY, paper, readable_on, shade_bar, sign_shades
 from interlib.draw.drawing import (
-    WIDTH, as_numbers, axes_for, check_same_length, check_threshold, dress, in_points, room_on, with_unit,
+    WIDTH,
+    as_numbers,
+    axes_for,
+    check_same_length,
+    check_threshold,
+    dress,
+    in_points,
+    room_on,
+    with_unit,
 )
 from .sentences import typeset
 

@@ -7,7 +7,7 @@ __all__ = ['draw_coalitions', 'estimate_mean_outputs', 'estimated_conditions']
 
 # %% ../../nbs/measure/04_estimates.ipynb #0c41be8e
 from itertools import combinations
-from math import comb, inf
+from math import comb
 from numbers import Real
 
 import numpy as np

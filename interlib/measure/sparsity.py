@@ -18,8 +18,16 @@ from ..core.checks import listing, refuse
 from ..draw.colours import GREY, SERIES
 from ..draw.drawing import axes_for, check_same_length, dress, legend_above, room_on
 from interlib.measure.conditions import (
-    OrderProfile, check_order, check_tau, count_salient, exponents, judge_conditions, mean_outputs, plot_mean_outputs,
-    profile_orders, sparsity_conditions
+    OrderProfile,
+    check_order,
+    check_tau,
+    count_salient,
+    exponents,
+    judge_conditions,
+    mean_outputs,
+    plot_mean_outputs,
+    profile_orders,
+    sparsity_conditions,
 )
 from .estimates import estimate_mean_outputs, estimated_conditions
 

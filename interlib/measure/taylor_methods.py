@@ -17,16 +17,47 @@ from torch import Tensor
 
 from ..core.checks import one_of
 from interlib.measure.attribution_methods import (
-    Neuron, check_neuron, grad_cam, gradient_at_b, gradient_at_x, integrated_gradients, lrp_alpha_beta, lrp_epsilon,
-    occlusion, occlusion_patch, random_neuron, rescale, reveal_cancel, shapley_value, w2_rule, z_plus_rule
+    Neuron,
+    check_neuron,
+    grad_cam,
+    gradient_at_b,
+    gradient_at_x,
+    integrated_gradients,
+    lrp_alpha_beta,
+    lrp_epsilon,
+    occlusion,
+    occlusion_patch,
+    random_neuron,
+    rescale,
+    reveal_cancel,
+    shapley_value,
+    w2_rule,
+    z_plus_rule,
 )
 from interlib.measure.captum_methods import (
-    captum_deep_shap, captum_gradient, captum_integrated_gradients, captum_lrp_epsilon, captum_occlusion,
-    captum_occlusion_patch, captum_rescale, captum_shapley, captum_z_plus
+    captum_deep_shap,
+    captum_gradient,
+    captum_integrated_gradients,
+    captum_lrp_epsilon,
+    captum_occlusion,
+    captum_occlusion_patch,
+    captum_rescale,
+    captum_shapley,
+    captum_z_plus,
 )
 from interlib.measure.method_weights import (
-    alpha_beta_weights, epsilon_weights, grad_cam_weights, gradient_at_b_weights, gradient_weights, occlusion_weights,
-    patch_weights, path_weights, reveal_cancel_weights, shapley_weights, squared_weights, z_plus_weights
+    alpha_beta_weights,
+    epsilon_weights,
+    grad_cam_weights,
+    gradient_at_b_weights,
+    gradient_weights,
+    occlusion_weights,
+    patch_weights,
+    path_weights,
+    reveal_cancel_weights,
+    shapley_weights,
+    squared_weights,
+    z_plus_weights,
 )
 from .taylor import Taylor, taylor_interactions
 

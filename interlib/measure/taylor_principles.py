@@ -22,7 +22,7 @@ from ..draw.colours import SERIES
 from ..draw.drawing import axes_for, dress
 from .attribution_methods import Neuron, random_neuron
 from .taylor import Polynomial, Taylor, as_point, check_small, masked_outputs, random_polynomial
-from .taylor_methods import METHODS, Method, run_method
+from .taylor_methods import METHODS, run_method
 
 # %% ../../nbs/measure/13_taylor_principles.ipynb #daedbd55
 PRINCIPLES = ("P1", "P2", "P3")

@@ -15,7 +15,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .borrowing import borrow
 from interlib.model.outputs import (
-    Answers, LABEL_PROBABILITIES, LABELS, LOGITS, NUMBERS, PROBABILITIES, are_probabilities, check_logits,
+    LABEL_PROBABILITIES,
+    LABELS,
+    LOGITS,
+    NUMBERS,
+    PROBABILITIES,
+    Answers,
+    are_probabilities,
+    check_logits,
 )
 
 # %% ../../nbs/model/06_answers.ipynb #1ac83887

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from ..core.checks import whole
 from ..core.files import digest
 from .activations import Batch, Rows, as_rows, batches, collect_rows, crop_around, real_positions
-from .factorising import Concepts, find_directions, without_signs
 from .borrowing import model_name
+from .factorising import Concepts, find_directions, without_signs
 from .layers import layer_output
 from ..nets.identity import fingerprint
 

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from .answers import logits_of
 from interlib.model.borrowing import (
-    borrow, describe_input, in_precision, model_name, place_of, readable, samples_at_once,
+    borrow,
+    describe_input,
+    in_precision,
+    model_name,
+    place_of,
+    readable,
+    samples_at_once,
 )
 from .games import Game, Masked
 from .masking import input_baseline

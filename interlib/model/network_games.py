@@ -19,12 +19,18 @@ from .answers import answers_of
 from .batching import steady_game
 from .borrowing import model_name
 from interlib.model.choosing import (
-    check_choice, is_stop_word, keep_regions, plural, random_players, select_players, strongest_players,
+    check_choice,
+    is_stop_word,
+    keep_regions,
+    plural,
+    random_players,
+    select_players,
+    strongest_players,
 )
 from .games import Game, Masked
 from .masking import foreground, mask_regions
+from .outputs import LOGITS, Answers
 from .targets import class_labels, class_target, question
-from .outputs import Answers, LOGITS
 
 # %% ../../nbs/model/09_network_games.ipynb #a030def3
 def choose_regions(

@@ -19,13 +19,13 @@ from torch import Tensor
 from .answers import answers_of, logits_of
 from .borrowing import borrow, model_name, place_of, readable
 from .games import Game, Masked
-from .network_games import baseline_name, classifier_game, masked_answers
 from .masking import Baseline, given_baseline
-from .regions import column_regions
+from .network_games import baseline_name, classifier_game, masked_answers
+from .outputs import LABEL_PROBABILITIES, LOGITS, PROBABILITIES, get_output
 from .readings import Reading, array_of, as_logits, check_meaning, owner_of
+from .regions import column_regions
 from .row_forms import check_row_numbers, first_that_works, network_takes
 from .rows import Source, join_rows, trained_names
-from .outputs import LABEL_PROBABILITIES, LOGITS, PROBABILITIES, get_output
 
 # %% ../../nbs/model/19_table_games.ipynb #e5ae037f
 def number_players(

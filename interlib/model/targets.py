@@ -10,7 +10,7 @@ __all__ = ['class_labels', 'class_names', 'is_meant', 'number_in', 'check_ambigu
 from torch import Tensor
 
 from ..core.checks import is_whole, listing, refuse
-from .outputs import Answers, LOGITS, check_logits, for_targets, get_output
+from .outputs import LOGITS, Answers, check_logits, for_targets, get_output
 
 # %% ../../nbs/model/07_targets.ipynb #3970add5
 def class_labels(

@@ -17,15 +17,26 @@ from .choosing import check_choice
 from .games import Game, Masked
 from .masking import text_baseline
 from interlib.model.network_games import (
-    baseline_name, network_game, number_words, output_name, say_targets, unusual_notes, with_meaning,
+    baseline_name,
+    network_game,
+    number_words,
+    output_name,
+    say_targets,
+    unusual_notes,
+    with_meaning,
 )
+from .outputs import LOGITS
 from .regions import check_letters, players_of, region_map
 from .targets import class_names, class_target, question
 from interlib.model.text_models import (
-    embedding_of, inputs_of, other_words, reader_of, text_answers, text_logits,
+    embedding_of,
+    inputs_of,
+    other_words,
+    reader_of,
+    text_answers,
+    text_logits,
 )
 from .text_targets import Token, text_target, token_after
-from .outputs import LOGITS
 
 # %% ../../nbs/model/13_text_games.ipynb #a82d7f67
 def check_chat(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .answers import answers_of, logits_of
-from .outputs import Answers, LABELS, LOGITS
+from .outputs import LABELS, LOGITS, Answers
 from ..nets.encoders import no_reports
 
 # %% ../../nbs/model/11_text_models.ipynb #bd545c2f

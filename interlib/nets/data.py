@@ -380,7 +380,8 @@ def hub_data(
     folder=None, # a folder with the same parquet files, instead of the hub
 ): # parts of the data set, as the library has them
     "Loads a data set of the hub; raises `RuntimeError` that says what to do if library, network or files are missing."
-    try: import datasets
+    try:
+        import datasets
     except ImportError as e:
         todo = "`python -m pip install datasets` brings it"
         raise RuntimeError(f"{place}: the library datasets is missing; {todo}") from e

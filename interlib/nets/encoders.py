@@ -20,8 +20,17 @@ from torch import nn
 from ..core.checks import whole
 from .fetch import CARRIERS, cache_dir, check_files, fetch, list_files, workspace
 from interlib.nets.language_models import (
-    LMS, check_place, convert_lm, load_error, load_lm, model_place, no_bars, no_weights, read_model_config,
-    read_pretrained, read_tokenizer,
+    LMS,
+    check_place,
+    convert_lm,
+    load_error,
+    load_lm,
+    model_place,
+    no_bars,
+    no_weights,
+    read_model_config,
+    read_pretrained,
+    read_tokenizer,
 )
 from .networks import fixed_seed
 

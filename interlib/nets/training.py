@@ -24,10 +24,28 @@ from ..core.checks import number, one_of, whole
 from ..core.files import atomic_path, load_tensors, save_tensors
 from .data import DataSplit, what_of
 from interlib.nets.epochs import (
-    Texts, attack, logits, measure, prepare_samples, random_batches, train_epoch, value_range, warm_cosine,
+    Texts,
+    attack,
+    logits,
+    measure,
+    prepare_samples,
+    random_batches,
+    train_epoch,
+    value_range,
+    warm_cosine,
 )
 from interlib.nets.histories import (
-    ABOVE_0, BELOW_1, KIND, LOSSES, SETTINGS, TABLES, Training, is_finished, read_training, settings_of, weights_file,
+    ABOVE_0,
+    BELOW_1,
+    KIND,
+    LOSSES,
+    SETTINGS,
+    TABLES,
+    Training,
+    is_finished,
+    read_training,
+    settings_of,
+    weights_file,
 )
 from .identity import fingerprint
 from .networks import fixed_seed

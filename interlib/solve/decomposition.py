@@ -25,8 +25,15 @@ from ..core.interactions import Interactions, is_game
 from ..core.names import check_players
 from ..core.solution import Solution
 from ..core.transforms import and_transform
-from .certificate import Equations, check_one_table, check_table, lower_bound, repair, strength
-from .certificate import with_unit_size
+from interlib.solve.certificate import (
+    Equations,
+    check_one_table,
+    check_table,
+    lower_bound,
+    repair,
+    strength,
+    with_unit_size,
+)
 from .highs import highs
 from .sampled_decomposition import decompose_samples
 from .solvers import SOLVERS, Answer, check_decomposition, solve_batch
