@@ -11,6 +11,8 @@ import hashlib
 import numpy as np
 from torch import nn
 
+import interlib.nets.function_contents # says what functions and classes consist of
+import interlib.nets.model_contents # says what models consist of
 from .contents import IDENTITY_ADVICE, Parts, Unidentified, parts
 
 # %% ../../nbs/nets/06_identity.ipynb #29e9fbc4
