@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado.httputil import split_host_and_port
+from tornado.ioloop import IOLoop
 from tornado.web import HTTPError
 from traitlets.config import Config
 from voila.app import Voila
@@ -168,6 +169,7 @@ def page_server(
         token=secrets.token_urlsafe(32),
         tornado_settings={"allow_remote_access": False, "headers": HEADERS, **quiet})
     server.opens = opens
+    server.ioloop = IOLoop.current()                # there for a signal that comes before it runs
     server.initialize([])
     server.template_paths.insert(0, str(folder))
     return server
