@@ -5,6 +5,7 @@ from .core.interactions import Interactions
 from .core.solution import Solution
 from .core.synthetic import and_or_game, planted
 from .core.transforms import and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform, shapley, shapley_interactions
+from .solve.matching_samples import match_samples
 from .solve.sampled_decomposition import decompose_samples
 from .solve.decomposition import alternatives, decompose, decompose_shared, harsanyi
 from .measure.confusion import average_order, confusing_samples, generalization_power, offsetting, order_strength
