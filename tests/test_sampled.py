@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linprog
 from sklearn.linear_model import Lasso
 
 import interlib as il
@@ -36,6 +37,49 @@ def test_the_optimum_over_every_column(seed):
     best = ((v - theirs.predict(K))**2).sum() / 2 + lam * np.abs(theirs.coef_).sum()
     assert fit.objective == pytest.approx(best, rel=1e-6)
     assert fit.lower_bound <= best * (1 + 1e-9) and fit.gap <= 1e-6
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_matching_is_the_optimum_over_every_column(seed):
+    "The same programme with every AND and OR written out, for HiGHS alone."
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(4, 8))
+    m = int(min(2**n, rng.integers(10, 60)))
+    masks, noise = random_coalitions(n, m, seed=seed), float(rng.choice([0., .02, .3]))
+    v = rng.normal(size=m) + 3 * masks[:, :2].all(1).numpy()
+    K = np.array([holds(masks.numpy(), *pattern) for pattern in every_pattern(n)]).T.astype(float)
+    tau, one = noise * abs(v[1] - v[0]), np.ones((m, 1))
+    A = np.block([[K, -K, one], [-K, K, -one]])
+    c = 2 * K.shape[1]
+    theirs = linprog(np.r_[np.ones(c), 0], A_ub=A, b_ub=np.r_[v + tau, tau - v], bounds=[(0, None)] * c + [(None, None)])
+    x = il.match_samples(il.Samples(masks, v), noise, gap=1e-7)
+    assert x.solution.objective == pytest.approx(theirs.fun, rel=1e-6)
+    assert x.solution.lower_bound <= theirs.fun * (1 + 1e-7) and x.solution.gap <= 1e-6
+    assert np.abs(x.predict(masks).numpy() - v).max() <= tau + 1e-6
+
+
+@pytest.mark.parametrize("alpha", [0., .3, 1.])
+@pytest.mark.parametrize("seed", range(5))
+def test_shared_effects_are_the_optimum_over_every_column(seed, alpha):
+    "The same programme with every AND and OR written out, solved without a search; and its own conditions."
+    rng = np.random.default_rng(seed)
+    n, m, lam = 6, 50, 3.
+    masks = random_coalitions(n, m, seed=seed)
+    v = rng.normal(size=(2, m)) + 3 * masks[:, :2].all(1).numpy()
+    samples = [il.Samples(masks, y) for y in v]
+    x, y = il.decompose_shared(samples, alpha, lam=lam, single=1., gap=1e-6)
+    assert x.solution == y.solution and x.solution.gap <= 1e-6
+    r = v - np.stack([x.predict(masks), y.predict(masks)])
+    K = np.array([holds(masks.numpy(), *pattern) for pattern in every_pattern(n)]).astype(float)
+    scores = np.abs(r @ K.T)                                                # no interaction is worth more than its price
+    over = np.maximum(scores - alpha * lam, 0).sum(0)
+    assert np.abs(r.sum(1)).max() < 1e-6 and over.max() <= (1 - alpha) * lam + 1e-2 * lam
+    if alpha == 1: assert x.solution.objective == pytest.approx(sum(il.decompose(s, lam=lam, single=1., gap=1e-7).solution.objective for s in samples), rel=1e-5)
+
+
+def test_no_more_effects_than_asked_for():
+    samples, others = planted(20, 30, 4, 300, .02, 3)
+    for most in (1, 5, 20): assert len(il.decompose(samples, most=most)) <= most
 
 
 def planted(n, effects, most, m, noise, seed):
@@ -128,6 +172,16 @@ def test_memory_of_two_hundred_players():
     (lambda s: il.decompose(s, noise=.1), ValueError, "noise: got 0.1"),
     (lambda s: il.decompose(s, lam=-1.), ValueError, "lam: got -1.0"),
     (lambda s: il.decompose(s, budget=5), TypeError, "budget"),
+    (lambda s: il.match_samples(s, noise=-1), ValueError, "noise: got -1"),
+    (lambda s: il.match_samples(s, gap=0), ValueError, "gap: got 0"),
+    (lambda s: il.match_samples(s.values), TypeError, "samples: got 'Tensor'"),
+    (lambda s: il.decompose_shared([s]), ValueError, "samples: got 1"),
+    (lambda s: il.decompose_shared([s, s], share=1), ValueError, "share: got 1; it must be left alone"),
+    (lambda s: il.decompose_shared([s, s], solver="ipm"), ValueError, "solver: got 'ipm'; it must be left alone"),
+    (lambda s: il.decompose_shared([s, s.values]), TypeError, "samples: got 'Tensor'"),
+    (lambda s: il.decompose_shared([s, s], alpha=2), ValueError, "alpha: got 2"),
+    (lambda s: il.decompose(s, lam=1.).stability(s.values), TypeError, "samples: got 'Tensor'"),
+    (lambda s: il.match_samples(s).stability(s), ValueError, "was not found by decompose"),
     (lambda s: il.Samples(s.masks, s.values[:-1]), ValueError, "values: got shape"),
     (lambda s: il.Samples(s.masks, s.values * float("nan")), ValueError, "all must be finite"),
     (lambda s: il.Samples(s.masks.double() * 2, s.values), ValueError, "masks: got"),

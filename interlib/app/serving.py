@@ -133,6 +133,11 @@ class Server(Voila):
     "Voila for one notebook and one user."
     opens = True # a browser
 
+    def initialize(self, argv)->None:
+        "Prepares it; its loop is there for a signal that comes before it runs."
+        self.ioloop = IOLoop.current()
+        super().initialize(argv)
+
     def init_handlers(self)->list:
         "Returns the handlers of voila, each behind `Guard`, without those of a password."
         handlers = [h for h in super().init_handlers() if h[0] not in ("/login", "/logout")]
@@ -169,7 +174,6 @@ def page_server(
         token=secrets.token_urlsafe(32),
         tornado_settings={"allow_remote_access": False, "headers": HEADERS, **quiet})
     server.opens = opens
-    server.ioloop = IOLoop.current()                # there for a signal that comes before it runs
     server.initialize([])
     server.template_paths.insert(0, str(folder))
     return server

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RELAXED', 'STEPS', 'LOWEST', 'PATIENCE', 'WORSE', 'FOLDS', 'FEW', 'predict_with', 'r_squared', 'relax',
            'highest_price', 'follow', 'Price', 'Fold', 'folds_of', 'predict_held_out', 'try_prices', 'by_prediction',
-           'check_samples', 'as_model', 'decompose_target', 'decompose_samples', 'checked_effort']
+           'check_samples', 'as_model', 'solution_of', 'decompose_target', 'decompose_samples', 'checked_effort']
 
 # %% ../../nbs/solve/08_sampled_decomposition.ipynb #7e5b30a9
 import time
@@ -199,6 +199,15 @@ def as_model(
     return found if samples.game is None else found.describe(samples.game, **meta)
 
 
+def solution_of(
+    fit, # `Fit`
+    seconds:float, # that it took
+    lam:float, # the price
+)->Solution:
+    "Returns what is proved of a fit."
+    return Solution(fit.objective, fit.lower_bound, seconds, fit.rounds, "lasso", lam, fit.nodes)
+
+
 def decompose_target(
     samples:Samples, # of one target
     price:Price,
@@ -211,7 +220,7 @@ def decompose_target(
     cheap = {columns.patterns[i]: price.fraction for i in np.nonzero(x)[0]}
     fit = fit_all(columns, lam, x, cheap, effort)
     seconds = time.perf_counter() - started
-    solution = Solution(fit.objective, fit.lower_bound, seconds, fit.rounds, "lasso", lam, fit.nodes)
+    solution = solution_of(fit, seconds, lam)
     about = {"coalitions": len(samples), "p": samples.p, "fraction": price.fraction}
     constant = columns.mean - columns.shift @ fit.x
     return as_model(columns, fit.x, constant, samples, solution, {**samples.meta, **about})

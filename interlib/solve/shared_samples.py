@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['shrink_together', 'sweep_blocks', 'descend_together', 'Shared', 'search_shared', 'fit_shared', 'lowered_prices',
-           'choose_shared_price', 'check_shared', 'share_samples']
+           'choose_shared_price', 'check_shared', 'fit_shared_slowly', 'shared_models', 'share_samples']
 
 # %% ../../nbs/solve/09_shared_samples.ipynb #9ef67ab6
 import time
@@ -27,6 +27,7 @@ from interlib.solve.sampled_decomposition import (
     checked_effort,
     highest_price,
     r_squared,
+    solution_of,
 )
 from .sparse_regression import Columns, Effort, Fit, dual_value, prices
 
@@ -225,6 +226,30 @@ def check_shared(
     return samples
 
 
+def fit_shared_slowly(
+    shared:Shared, # changed, as by `fit_shared`
+    lam:float, # the price of an effect
+    effort:Effort,
+)->Fit:
+    "Goes down to a price in three steps, so that no search has much to find."
+    quick = replace(effort, nodes=effort.quick)
+    for step in (8, 4, 2): fit_shared(shared, step * lam, quick)
+    return fit_shared(shared, lam, effort)
+
+
+def shared_models(
+    shared:Shared,
+    samples:list, # of `Samples`, one for each model
+    solution:Solution, # of all together
+)->list: # of `Interactions`, one for each model
+    "Returns the logical model of each network."
+    found = []
+    for own, x, constant in zip(samples, shared.x, shared.constants()):
+        about = {"coalitions": len(own), "p": own.p, "alpha": shared.alpha}
+        found.append(as_model(shared.columns, x, constant, own, solution, {**own.meta, **about}))
+    return found
+
+
 def share_samples(
     samples:list, # of `Samples` of the same coalitions, one for each model
     alpha:float=.1, # price of an effect below the models' largest, from 0 (Eq. 5) to 1 (separate)
@@ -244,11 +269,7 @@ def share_samples(
     effort = checked_effort(lam, None, None, max_order, nodes, gap, single)
     masks, values = samples[0].masks.numpy(), np.stack([s.values.numpy() for s in samples])
     if lam is None: lam = choose_shared_price(masks, values, alpha, effort, seed) * len(masks)
-    shared, quick = Shared(masks, values, alpha), replace(effort, nodes=effort.quick)
-    for step in (8, 4, 2): fit_shared(shared, step * lam, quick)            # so that no search has much to find
-    fit = fit_shared(shared, lam, effort)
+    shared = Shared(masks, values, alpha)
+    fit = fit_shared_slowly(shared, lam, effort)
     seconds = time.perf_counter() - started
-    solution = Solution(fit.objective, fit.lower_bound, seconds, fit.rounds, "lasso", lam, fit.nodes)
-    about = {"coalitions": len(masks), "alpha": alpha}
-    parts = zip(samples, fit.x, shared.constants())
-    return [as_model(shared.columns, x, c, s, solution, {**s.meta, "p": s.p, **about}) for s, x, c in parts]
+    return shared_models(shared, samples, solution_of(fit, seconds, lam))
