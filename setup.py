@@ -24,7 +24,7 @@ setup(
     package_data={"": ["*.pyi", "py.typed", "*.html", "*.css", "*.js", "*.json", "*.npz"]},
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
-    extras_require={"dev": dev, "app": cfg["app_requirements"].split(), "ray": cfg["ray_requirements"].split(), "all": [*cfg["all_requirements"].split(), *dev]},
+    extras_require={"dev": dev, "app": cfg["app_requirements"].split(), "ray": cfg["ray_requirements"].split(), "icu": cfg["icu_requirements"].split(), "all": [*cfg["all_requirements"].split(), *dev]},
     entry_points={"console_scripts": cfg["console_scripts"].split()},
     zip_safe=False,
 )

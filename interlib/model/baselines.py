@@ -19,6 +19,7 @@ from ..core.transforms import and_transform
 from .borrowing import borrow, model_name
 from .games import Game, Masked
 from .masking import Baseline
+from .text_edits import EditedText
 
 # %% ../../nbs/model/31_baselines.ipynb #3c50b467
 def l1_of_interactions(
@@ -128,6 +129,8 @@ def check_games(
         raise ValueError(f"games: got {found}; it must be a list of at least one Game")
     if any(g.masked is None or not isinstance(g.masked.model, torch.nn.Module) for g in games):
         raise ValueError("games: got a plain function; all must be games of a torch network")
+    if any(isinstance(g.masked, EditedText) for g in games):
+        raise ValueError("games: their texts are edited; make them with a baseline of embeddings, such as 'mean'")
     check_common(games)
     return games[0].masked.model, games[0].masked.fill
 

@@ -21,6 +21,7 @@ from ..core.checks import refuse, whole
 from .borrowing import borrow
 from .games import Game, Masked
 from .masking import mask_regions
+from .text_edits import EditedText
 from ..nets.networks import fixed_seed
 
 # %% ../../nbs/model/26_explainers.ipynb #40ea0a03
@@ -158,7 +159,10 @@ def check_network(
     game:Game,
     method, # that needs gradients
 )->None:
-    "Raises `ValueError` for a game without a torch network."
+    "Raises `ValueError` for a game without a torch network, or of a text that is edited."
+    if isinstance(game.masked, EditedText):
+        raise ValueError(f"game: its text is edited (baseline {game.meta['baseline']!r}), which has no gradient for "
+                         f"{method.__name__}; make the game with a baseline of embeddings, such as 'mean'")
     if game.masked is not None and isinstance(game.masked.model, torch.nn.Module): return
     raise ValueError(f"game: it has no torch network, which {method.__name__} needs; take a method that only asks for "
                      "outputs, such as captum's FeatureAblation")

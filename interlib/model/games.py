@@ -37,6 +37,7 @@ class Game:
     batch:int = 4096 # default number of coalitions at a time
     masked:object = None # `Masked`, for a game of a network
     key:str = None # stands for the function in a cache of tables; found out for networks
+    inside:object = None # function `(indices, player, unit)`: the game of a player's parts, for `zoom`
 
     def __post_init__(self):
         if isinstance(self.players, str) or not hasattr(self.players, "__len__"):

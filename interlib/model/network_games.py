@@ -97,7 +97,8 @@ def baseline_name(
 )->str:
     "Returns what a baseline is called."
     if isinstance(baseline, str): return baseline
-    return "tensor" if isinstance(baseline, Tensor) else type(baseline).__name__
+    if isinstance(baseline, Tensor): return "tensor"
+    return getattr(baseline, "__name__", type(baseline).__name__)
 
 # %% ../../nbs/model/09_network_games.ipynb #da011b0c
 def say_targets(

@@ -15,6 +15,7 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from ..core.coalitions import bits
+from .answer_tokens import answer_classes, answer_logits
 from .batches import out_of_memory
 from .borrowing import borrow
 from .games import Game, Masked
@@ -139,14 +140,16 @@ def last_logits(
     part:Tensor, # the end of the prompt `(rows, length, d)`
     cache, # with everything before
 ):
-    "Yields the logits of the next token, 128 rows at a time."
-    how = dict(past_key_values=cache, use_cache=True)
+    "Yields the logits of the next token, or of an answer and anything else, 128 rows at a time."
+    how, answer = dict(past_key_values=cache, use_cache=True), self.masked.given.get("answer")
     if not self.apart:
-        yield from next_token_logits(model, part, **how).split(128)
+        yield from self.masked.logits(model, part, **self.masked.given, **how).split(128)
         return
     hidden = model.base_model(inputs_embeds=part, **how)[0]
     head = model.get_output_embeddings()
-    for some in hidden[:, -1].split(128): yield head(some).float()
+    for some in hidden.split(128):
+        if answer is None: yield head(some[:, -1]).float()
+        else: yield answer_classes(head(some[:, -len(answer):]).float(), answer)
 
 # %% ../../nbs/model/21_prefix_tree.ipynb #b1347d40
 @patch
@@ -188,7 +191,7 @@ def prefix_tree(
 ): # `PrefixTree`, or None
     "Returns the tree of a game of a causal language model with a key-value cache."
     m = game.masked
-    if m is None or m.alone or m.logits is not next_token_logits: return None
+    if type(m) is not Masked or m.alone or m.logits not in (next_token_logits, answer_logits): return None
     if "past_key_values" not in inspect.signature(m.model.forward).parameters: return None
     return PrefixTree(m)
 

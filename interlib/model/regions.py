@@ -31,7 +31,8 @@ def words(
     "Returns the words of a text: letters and digits with their marks, and `'`, `-` and `.` inside."
     import regex
     letters = r"[\w\p{M}]+"
-    return [Word(m.group(), *m.span()) for m in regex.finditer(rf"{letters}(?:['’.\-]{letters})*", text)]
+    found = regex.finditer(rf"{letters}(?:['’.\-]{letters})*", text)
+    return [Word(m[0], *m.span()) for m in found if regex.search(r"[\p{L}\p{N}_]", m[0])]     # not a mere joiner
 
 # %% ../../nbs/model/01_regions.ipynb #cd23b6b6
 HALF_LETTER = re.compile("[\ud800-\udfff]")
@@ -72,10 +73,11 @@ def covered_text(
 def players_of(
     text:str, # any text
     offsets:list, # `(start, end)` in characters for every token, as a fast tokenizer reports them
+    spans:list=None, # of `Word`, in order; the words for None
 )->list: # of `Player`, in order
     "Returns each word with the tokens that overlap it; words that share a token are one player."
     found = []                                                          # tokens, and the number of their first word
-    for k, word in enumerate(words(text)):
+    for k, word in enumerate(words(text) if spans is None else spans):
         own = {t for t, (start, end) in enumerate(offsets) if start < word.end and end > word.start}
         if found and own & found[-1][0]:
             tokens, first = found[-1]
