@@ -185,6 +185,24 @@ def test_little_to_show(e, open_report):
         agrees(page, e, S)
 
 
+def test_clicks_on_forty_words_of_which_no_table_is_known(open_report):
+    g = torch.Generator().manual_seed(0)
+    is_or, members = torch.rand(60, generator=g) < .4, torch.zeros(60, 40, dtype=torch.bool)
+    for row in members: row[torch.randperm(40, generator=g)[:3]] = True
+    x = il.Interactions.of(is_or, members, torch.randn(60, generator=g).double(), .3, [f"w{i}" for i in range(40)], meta={"coalitions": 500, "words": [[f"w{i}", i] for i in range(40)]})
+    page, there, rng = open_report(x), torch.ones(1, 40, dtype=torch.bool), random.Random(0)
+    for _ in range(15):
+        panel = shown(page)
+        assert panel["predicted"] == printed(x.predict(there).item(), x) and "real" not in panel
+        assert panel["lit"] == [bool((there[0, list(r.members)].all() if r.kind == "and" else there[0, list(r.members)].any())) for r in listed(x).head(30).itertuples()]
+        assert page.js("[...document.querySelectorAll('.bar')].every(b => { const t = b.parentNode.getBoundingClientRect(), r = b.getBoundingClientRect(); return !r.width || r.left >= t.left - 1 && r.right <= t.right + 3 })")
+        i = rng.randrange(40)
+        page.click(f"[data-player='{i}']")
+        there[0, i] ^= True
+    page.click("[data-all='0']")
+    assert shown(page)["predicted"] == printed(.3, x)
+
+
 def test_left_out_for_many_players():
     n = CLICKABLE + 1
     e = explained(il.Interactions(torch.zeros(2**n), torch.zeros(2**n), solution=il.Solution(0., 0., 0., 0, "none")), torch.zeros(2**n, dtype=torch.float64))

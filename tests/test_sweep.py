@@ -16,6 +16,7 @@ import torch
 import interlib as il
 from interlib.nets.identity import identity
 from interlib.core.files import load_tensors, seal
+from interlib.app.comparison import compare_html
 from interlib.app.folders import is_unfinished, table_path, write_json
 from interlib.app.results import digest_of_files, open_sweep, write_measures
 from interlib.app.sweeps import sweep
@@ -369,6 +370,73 @@ def test_large_sweeps_open_quickly(tmp_path):
 
 
 # Ray
+
+
+# Many players: drawn coalitions
+
+
+def draw(folder, samples=PICTURES[:2], **how):
+    return small(folder, samples, **{"settings": {"s": {"grid": 4}}, "budget": 200} | how)
+
+
+def test_drawn_coalitions_are_decomposed_as_explain_does(tmp_path):
+    s = draw(tmp_path / "s")
+    game = il.image_game(net(0), PICTURES[1]["image"], grid=4, target=0)
+    want = il.explain(game, budget=200, progress=False)
+    x = dict(s.interactions("a", "s"))[1]
+    assert torch.equal(s.samples(1, "a", "s").values, il.sample(game, 200, progress=False).values)
+    torch.testing.assert_close(x.predict(), want.predict(), rtol=0, atol=1e-9)
+    assert x.meta["fidelity"] == want.meta["fidelity"] and x.solution.lam == want.solution.lam and x.players == want.players
+    row = s.index.query("sample == 1 and model == 'a'").iloc[0]
+    assert (row.R2, row.coalitions, row.p, row.output) == (want.meta["fidelity"]["R2"], 200, .5, want.ends[1])
+    assert "R² on others" in s.summary() and "4 of 4 separate, 0 of 0 shared" in s.status()["decompositions"]
+    with pytest.raises(ValueError, match="coalitions were drawn"): s.table(1, "a", "s")
+
+
+@pytest.mark.parametrize("part", ["tables/s/a/000001.safetensors", "interactions/s/b/000000-000000.safetensors"])
+def test_damaged_draws_are_named_and_made_again(part, tmp_path):
+    draw(tmp_path / "s")
+    want = results(tmp_path / "s")
+    (tmp_path / "s" / part).write_bytes(want[part][:-9] + bytes([want[part][-9] ^ 1]) + want[part][-8:])
+    with pytest.warns(UserWarning, match=part.split("/")[-1]): draw(tmp_path / "s")
+    assert results(tmp_path / "s") == want
+
+
+@pytest.mark.parametrize("how", [{"budget": 150}, {"p": .8}], ids=str)
+def test_a_draw_is_used_for_the_same_thing_only(how, tmp_path):
+    draw(tmp_path / "s")
+    want = results(tmp_path / "s")
+    with pytest.raises(ValueError, match=f"{next(iter(how))}: got "): draw(tmp_path / "s", **how)
+    draw(tmp_path / "other", **how)
+    part = "tables/s/a/000000.safetensors"                                              # a whole file, of the same sample and model
+    (tmp_path / "s" / part).write_bytes((tmp_path / "other" / part).read_bytes())
+    with pytest.warns(UserWarning, match="which is another draw"): draw(tmp_path / "s")
+    assert results(tmp_path / "s") == want
+    with pytest.raises(ValueError, match="models: 'a' is not the model"): draw(tmp_path / "s", models={"a": net(5), "b": net(1)})
+
+
+def test_tables_and_draws_in_one_sweep(tmp_path):
+    mixed = [{**PICTURES[0], "grid": 2}, {**PICTURES[1], "grid": 4}, {**PICTURES[2], "grid": 2}]
+    s = small(tmp_path / "s", mixed, settings=None, budget=100)
+    assert sorted(s.index.query("how == 'separate' and model == 'a'").coalitions.fillna(0)) == [0, 0, 100]
+    assert s.status()["decompositions"] == "6 of 6 separate, 4 of 4 shared" and not len(s.errors)
+    page = compare_html(s, "default", ks=(2, 3))
+    assert "2 samples" in page and "1 more are left out" in page
+    assert open_sweep(tmp_path / "s").index.equals(s.index)                             # as it is kept
+
+
+def test_killed_while_drawn_coalitions_are_decomposed(tmp_path, monkeypatch):
+    want = results(draw(tmp_path / "want").folder)
+    from interlib.app import engines
+    calls, whole = [], engines.from_samples
+    def killed(samples):
+        calls.append(1)
+        if len(calls) == 3: raise KeyboardInterrupt
+        return whole(samples)
+    monkeypatch.setattr(engines, "from_samples", killed)
+    with pytest.raises(KeyboardInterrupt): draw(tmp_path / "s")
+    draw(tmp_path / "s")
+    assert len(calls) == 3 + 2 and results(tmp_path / "s") == want                      # two of four were kept
 
 
 @pytest.fixture(scope="module")

@@ -241,9 +241,12 @@ def test_forged_choices_are_refused_or_told(tiny_lm):
     assert e.most.value == 13 and e.noise.value == 1 and e.number.value == 0
     e.target.set_state({"value": "9" * 100_000})
     assert "Error" in answered(e).work.where.value and e.x is None
-    e.text.value = "a " * 30
-    for b in e.toggles.buttons: b.set_state({"value": True})
-    assert "players: got 30; choose at most 13" in answered(e).work.where.value and e.x is None
+    e.budget.set_state({"value": 10**9})
+    assert e.budget.value == 16_000
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2)).eval()
+    many = Explorer({"pictures": (net, torch.rand(1, 1, 16, 16))}, grid=16)
+    for b in many.toggles.buttons: b.set_state({"value": True})
+    assert "players: got 256; choose at most 200" in answered(many).work.where.value and many.x is None
 
 
 def test_players_and_noise_are_the_ones_asked_for(tiny_lm):
@@ -264,6 +267,59 @@ def test_players_and_noise_are_the_ones_asked_for(tiny_lm):
     assert answered(pictures).x.n == 5 and pictures.players.layout.display == "flex"
     pictures.toggles.buttons[8].value = True
     assert pictures.choose.value
+
+
+LONG = "The old man who lived in the small house by the river went every day to the bank of the town and came back late"
+
+
+def test_a_long_text_is_explained_from_drawn_maskings(tiny_lm):
+    e = Explorer({"lm": tiny_lm}, text=LONG)
+    assert e.budget.layout.display == "none" and e.most.max == 25
+    e.most.value, e.budget.value = 25, 300
+    assert e.budget.layout.display == "flex"
+    x = answered(e).x
+    want = il.explain(il.text_game(*tiny_lm, LONG, players=25), budget=300, progress=False)
+    assert x.players == want.players and x.meta["fidelity"]["R2"] == pytest.approx(want.meta["fidelity"]["R2"], abs=1e-2) and e.v is None
+    shown = e.result.children[0].value
+    assert "R² on other coalitions" in shown and f"<span>{x.meta['fidelity']['R2']:.3f}</span>" in shown
+    panel = e.result.children[-1]
+    there = torch.ones(1, 25, dtype=torch.bool)
+    there[0, [3, 7]] = False
+    panel.toggles.press(there[0].tolist())
+    real = e.game(there).item()
+    assert [f"<span>{panel.say(t)}</span>" in panel.view.value for t in (x.predict(there).item(), real)] == [True, True]
+    assert "interactions.safetensors" in e.result.children[1].value
+    e.toggles.press([True] * 14 + [False] * 11)                        # somebody chooses fourteen
+    assert e.budget.layout.display == "flex" and answered(e).x.n == 14
+    e.toggles.press([True] * 13 + [False] * 12)
+    assert e.budget.layout.display == "none" and answered(e).x.meta.get("coalitions") is None and e.v is not None
+
+
+def test_a_draw_is_cancelled(tiny_lm):
+    e = Explorer({"lm": tiny_lm}, text=LONG)
+    e.most.value, e.budget.value = 25, 16_000
+    e.explain()
+    while "drawn maskings" not in e.work.said: time.sleep(.01)
+    e.work.cancel()
+    e.work.thread.join(60)
+    assert "Cancelled" in e.work.where.value and e.x is None and not tiny_lm[0].training
+
+
+def test_what_if_of_eighty_players_without_tables():
+    g = torch.Generator().manual_seed(0)
+    is_or, members = torch.rand(40, generator=g) < .4, torch.zeros(40, 80, dtype=torch.bool)
+    for row in members: row[torch.randperm(80, generator=g)[:3]] = True
+    x = il.Interactions.of(is_or, members, torch.randn(40, generator=g).double(), .3, meta={"coalitions": 500})
+    panel = WhatIf(x, sample=il.Game(lambda masks: x.predict(masks) + .05, x.players))
+    for _ in range(20):
+        there = torch.rand(1, 80, generator=g) < .6
+        panel.toggles.press(there[0].tolist())
+        h = x.predict(there).item()
+        assert [f"<span>{panel.say(t)}</span>" in panel.view.value for t in (h, h + .05)] == [True, True]
+        present = set(there[0].nonzero()[:, 0].tolist())
+        on = [set(r.members) <= present if r.kind == "and" else bool(set(r.members) & present) for r in panel.rows.itertuples()]
+        assert len(re.findall(r'<tr class="\w+ off"', panel.view.value)) == sum(not counts for counts in on)
+        assert all(-.01 <= float(t) <= 100.01 for t in re.findall(r"left: ([-\d.]+)%", panel.view.value))
 
 
 def test_one_row_of_words_at_a_time(tiny_lm):

@@ -15,7 +15,8 @@ from ..draw import plots
 from ..measure.sharing import shared_strength, transferability
 
 # %% ../../nbs/app/14_comparison.ipynb #f8080881
-CONFIG = ("folder", "samples", "models", "game", "settings", "noise", "alpha", "share", "engine", "workers", "gpus")
+CONFIG = ("folder", "samples", "models", "game", "settings", "noise", "alpha", "share", "engine", "workers", "gpus",
+          "budget", "p")
 
 
 def read_toml(
@@ -67,17 +68,23 @@ def read_config(
 def collect(
     s, # `Sweep` of two models or more
     setting:str, # name of a setting
-)->tuple: # names of the models; how -> interactions of each sample, one of each model
-    "Returns the decompositions of a sweep that can be compared; raises `ValueError` where there is none."
+)->tuple: # names of the models; how -> interactions of each sample, one of each model; number of samples left out
+    """Returns the decompositions of a sweep that can be compared, joint and separate ones of the same samples.
+
+    Of drawn coalitions there are separate ones only. Raises `ValueError` where there is nothing to compare."""
     one_of("setting", setting, s.said["settings"])
     names = [name for name, identity in s.said["models"].items() if identity]
-    joint = dict(s.shared(setting))
-    if not joint:
-        what = f"{s.folder} has no shared decompositions of setting {setting!r}"
-        raise ValueError(f"folder: {what}; it takes two models with the same players")
     alone = [dict(s.interactions(name, setting)) for name in names]
-    both = [i for i in joint if all(i in found for found in alone)]
-    return names, {"jointly": list(joint.values()), "separately": [[found[i] for found in alone] for i in both]}
+    there = [i for i in alone[0] if all(i in found for found in alone)] if len(names) > 1 else []
+    same = [i for i in there if all(found[i].players == alone[0][i].players for found in alone)]
+    joint = dict(s.shared(setting))
+    if not same:
+        what = f"{s.folder} has no decompositions of setting {setting!r} that can be compared"
+        raise ValueError(f"folder: {what}; it takes two models with the same players")
+    chosen = [i for i in same if i in joint] if joint else same
+    separate = {"separately": [[found[i] for found in alone] for i in chosen]}
+    found = {"jointly": list(joint.values())} | separate if joint else separate
+    return names, found, len(there) - len(chosen)
 
 
 def sharing_figures(
@@ -86,9 +93,8 @@ def sharing_figures(
     strength, # DataFrame: order, sign, strength, shared
 )->list: # of `PageFigure`
     "Returns the two figures of the page."
-    last = {how: m["mean"].iloc[-1] for how, m in mean.items()}
-    alt = (f"Share of the k strongest interactions that are shared: {last['jointly']:.2f} jointly "
-           f"and {last['separately']:.2f} separately at k = {ks[-1]}.")
+    last = " and ".join(f"{m['mean'].iloc[-1]:.2f} {how}" for how, m in mean.items())
+    alt = f"Share of the k strongest interactions that are shared: {last} at k = {ks[-1]}."
     curves = {how: m["mean"] for how, m in mean.items()}
     bands = {how: m["sem"].fillna(0) for how, m in mean.items()}
     bars = (strength.order, strength.sign, strength.strength, strength.shared)
@@ -105,16 +111,17 @@ def compare_html(
     ks=(5, 10, 25, 50, 75, 100), # this many strongest interactions are salient
 )->str:
     "Returns what the models of a sweep share, as one page; raises `ValueError` where there is nothing to compare."
-    names, found = collect(s, setting)
+    names, found, left_out = collect(s, setting)
     mean = {}
     for how, xs in found.items():
         both_kinds = transferability(xs, ks, names=names).query("kind == 'and+or'")
         mean[how] = both_kinds.groupby("k").s.agg(["mean", "sem"])
-    by_order = shared_strength(found["jointly"], k=50, names=names).groupby(["order", "sign"])
+    by_order = shared_strength(next(iter(found.values())), k=50, names=names).groupby(["order", "sign"])
     strength = by_order[["strength", "shared"]].mean().reset_index()
     percent = lambda m, k: f"{100 * m['mean'][k]:.0f} % ± {100 * m['sem'].fillna(0)[k]:.0f}"
     rows = [(k, *(percent(m, k) for m in mean.values())) for k in ks]
     return render(
-        "compare.html", names=" and ".join(names), count=len(found["jointly"]), setting=setting,
+        "compare.html", names=" and ".join(names), count=len(found["separately"]), setting=setting, hows=[*found],
+        left_out=left_out,
         figures=sharing_figures(ks, mean, strength), rows=rows, sheet=SHEETS["light"],
     )

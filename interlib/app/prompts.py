@@ -64,10 +64,11 @@ def say_duration(
 def say_estimate(
     game, # `Game`
     cache=None, # folder, or None
+    budget:int=None, # masked prompts to draw; None for all
 )->str:
-    "Says in one line what `evaluate` will take, from one timed batch."
-    expected = cost(game)
-    advice = "each player less halves the time"
+    "Says in one line what `evaluate` or `sample` will take, from one timed batch."
+    expected = cost(game) if budget is None else cost(game, budget=budget)
+    advice = "each player less halves the time" if budget is None else "drawn at random; --budget N draws fewer"
     if expected.seconds > 60 and not cache: advice += "; with --cache DIR an interruption loses nothing"
     need = f"about {say_duration(expected.seconds)} and {expected.memory / 1e9:.1f} GB"
     return f"{expected.passes:,} masked prompts of {game.tokens} tokens: {need} ({advice})"
@@ -102,7 +103,8 @@ def announce(
     cache, # as in `explain_text`
 )->None:
     "Says on standard error what will take long."
-    if check_budget(budget, game.n) is not None: return
+    draws = check_budget(budget, game.n)
+    if draws is not None: return say("interlib:", say_estimate(game, cache, draws), file=sys.stderr)
     if game.n > 10: say("interlib:", say_estimate(game, cache), file=sys.stderr)
     if game.n > 11:
         more = "six" if game.n < 14 else "two"

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CLICKABLE', 'nouns', 'name_target', 'name_unit', 'noise_of', 'say_needed', 'text_rows', 'largest', 'sentence_figure',
-           'picture_figure', 'bars_figure', 'matching_figure', 'break_legend', 'strengths_figure', 'page_figures',
-           'panel_numbers', 'what_if', 'facts', 'provenance', 'say_asked', 'say_drawn', 'say_proof', 'say_caption',
-           'report_html']
+           'picture_figure', 'bars_figure', 'matching_figure', 'break_legend', 'strengths_figure', 'groups_figure',
+           'page_figures', 'panel_numbers', 'numbers_of_list', 'what_if', 'facts', 'provenance', 'say_asked',
+           'say_drawn', 'say_proof', 'say_caption', 'report_html']
 
 # %% ../../nbs/app/10_report.ipynb #8ecb463e
 import time
@@ -20,7 +20,7 @@ from .sums import decimals, join_names, list_effects, running_sums
 from ..core.exports import WITHIN
 from ..core.files import atomic_path
 from ..core.interactions import Interactions
-from ..core.labels import NEGATIVE, POSITIVE, number_repeats, one_line, printable, signed_number
+from ..core.labels import NEGATIVE, POSITIVE, elide, number_repeats, one_line, printable, signed_number
 from ..core.solution import fidelity_line
 from ..core.transforms import and_transform, shapley
 from ..draw.figures import sentence_of
@@ -157,6 +157,23 @@ def strengths_figure(
            f"{salient:,} AND-OR interactions are above the threshold, but {alone:,} of AND interactions alone.")
     return PageFigure("Are they sparse?", alt, lambda ax: break_legend(x.plot_strengths(ax=ax)), 3.5)
 
+# %% ../../nbs/app/10_report.ipynb #b54a515a
+def groups_figure(
+    x:Interactions, # of words or patches, with salient interactions
+    k:int=8, # groups at most
+)->PageFigure:
+    "Draws the strongest interactions in the sample: brackets at its words, or its picture with their patches."
+    top = x.primitives().head(k)
+    rows = [f"{kind} {players} {effect}" for effect, kind, players in text_rows(x, top.head(5))]
+    whole, parts = nouns(x)
+    alt = f"The {whole}, with the {parts} of its strongest interactions: " + "; ".join(rows) + "."
+    if "words" not in x.meta:
+        height = 1.1 + 1.25 * -(-len(top) // 4)
+        return PageFigure("Where they are", alt, lambda ax: x.plot_patch_groups(k, ax=ax), height)
+    lines = typeset(sentence_of(x)[0], 11, 72 * .98 * PAGE_WIDTH - 12)[1][-1][1] + 1
+    height = (2.4 * 11 * lines + 30 * len(top) + 60) / 72
+    return PageFigure("Where they are", alt, lambda ax: x.plot_brackets(k, ax=ax), height, full=True)
+
 # %% ../../nbs/app/10_report.ipynb #d296ca4e
 def page_figures(
     x:Interactions,
@@ -166,12 +183,14 @@ def page_figures(
     if "words" in x.meta: answer.append(sentence_figure(x))
     elif x.picture is not None: answer.append(picture_figure(x))
     if len(x.primitives()): answer.append(bars_figure(x))
+    is_seen = "words" in x.meta or x.picture is not None
+    if is_seen and "coalitions" in x.meta and len(x.primitives()): evidence.append(groups_figure(x))
     if x.v is not None: evidence.append(matching_figure(x))
     if x.v is not None and not (x.v == x.v[0]).all(): evidence.append(strengths_figure(x))
     return answer, evidence
 
 # %% ../../nbs/app/10_report.ipynb #2b2e25a1
-CLICKABLE = 14 # players at most in the What-if panel, since the page carries all `2**n` outputs
+CLICKABLE = 14 # players at most in the What-if panel of a table, since the page carries all `2**n` outputs
 
 
 def panel_numbers(
@@ -191,12 +210,27 @@ def panel_numbers(
     }
 
 
+def numbers_of_list(
+    x:Interactions, # of drawn coalitions
+    effects, # all of them, as `list_effects` gives them
+)->dict:
+    "Returns the numbers that the script of the panel reads where not all outputs are known."
+    whole, nobody = x.predict(torch.tensor([[True], [False]]).expand(2, x.n)).tolist()
+    ends = whole, nobody, x.constant.item()
+    groups = [[int(r.kind == "or"), *r.members] for r in effects.itertuples()]
+    return {
+        "constant": x.constant.item(), "effects": effects.effect.tolist(), "groups": groups, "real": None,
+        "low": min(ends), "high": max(ends), "decimals": decimals(min(ends), max(ends)),
+    }
+
+
 def what_if(
-    x:Interactions, # with outputs
+    x:Interactions,
     k:int=30, # interactions in the list; the others are added up
 )->dict: # words, rows and numbers of the panel; None for too many players
     "Returns what the What-if panel shows."
-    if x.n > CLICKABLE or x.v is None: return None
+    drawn = x.v is None and "coalitions" in x.meta
+    if not drawn and (x.n > CLICKABLE or x.v is None): return None
     effects = list_effects(x)
     rows = effects.head(k)
     if "words" in x.meta:
@@ -204,7 +238,8 @@ def what_if(
         words = [(word if i is None else x.players[i], i) for word, i in zip(names, numbers)]
     else: words = [(str(name), i) for i, name in enumerate(x.players)]
     texts = [(r.effect < 0, r.kind.upper(), r.text) for r in rows.itertuples()]
-    return {"words": words, "rows": texts, "more": len(effects) - len(rows), "numbers": panel_numbers(x, effects, rows)}
+    numbers = numbers_of_list(x, effects) if drawn else panel_numbers(x, effects, rows)
+    return {"words": words, "rows": texts, "more": len(effects) - len(rows), "numbers": numbers, "drawn": drawn}
 
 # %% ../../nbs/app/10_report.ipynb #b864baa4
 def facts(
@@ -221,6 +256,8 @@ def facts(
     head.append((f"players, of all {parts}", f"{x.n} of {len(words)}") if words else ("players", f"{x.n}"))
     count = "over 1,000" if needed is None else f"{needed:,}"
     if x.v is not None: head.append(("interactions for 5 % mean error", count))
+    told = x.meta.get("fidelity")
+    if told: head.append(("R² on other coalitions", f"{told['R2']:.3f}"))
     if x.solution: head.append(("gap to the proved bound", f"{x.solution.gap:.1e}"))
     return head
 
@@ -234,7 +271,7 @@ def provenance(
     if found["target"] is not None: found["target"] = repr(found["target"])
     if meta.get("chat"): found["chat"] = "the prompt is said in the model's chat template"
     if "noise" in meta: found["noise"] = f"{meta['noise']:g} of |v(N) − v(∅)|"
-    found["players"] = ", ".join(map(str, x.players))
+    found["players"] = elide(", ".join(map(str, x.players)), 600)
     if solution: found["solver"] = f"{solution.solver}, {solution.iterations} iterations"
     if "seconds" in meta: found["seconds"] = ", ".join(f"{name} {s:.1f}" for name, s in meta["seconds"].items())
     if "versions" in meta: found["versions"] = ", ".join(f"{name} {s}" for name, s in meta["versions"].items())

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'missing_tables', 'check_fingerprint', 'check_fingerprints', 'first_table', 'jobs_to_ask', 'ask_again',
-           'note', 'write_error', 'run_tables', 'finished_samples', 'stored_tables', 'chunk_job', 'missing_chunks',
-           'run_chunks', 'estimate_price', 'make_missing', 'check_engine', 'continue_sweep', 'sweep']
+           'note', 'write_error', 'run_tables', 'finished_samples', 'stored_tables', 'parts_of_chunk', 'chunk_job',
+           'missing_chunks', 'run_chunks', 'estimate_price', 'make_missing', 'check_engine', 'continue_sweep', 'sweep']
 
 # %% ../../nbs/app/07_sweeps.ipynb #e38d2c04
 import json
@@ -40,6 +40,7 @@ from interlib.app.store import (
     write_table,
 )
 from ..core.checks import is_whole, one_of, refuse
+from ..core.coalition_samples import Samples
 from ..core.files import claimed_seal, seal
 
 # %% ../../nbs/app/07_sweeps.ipynb #29e6d776
@@ -205,7 +206,7 @@ def stored_tables(
     models:list, # names of the models that belong to the decomposition
     samples:list, # numbers of samples
 )->dict: # sample -> list of tables and notes, one per model
-    "Returns the tables of the samples that have one of each model, and have not failed."
+    "Returns the outputs of the samples that have one of each model, and have not failed."
     stored = {}
     for i in samples:
         paths = [table_path(folder, setting, model, i) for model in models]
@@ -213,6 +214,17 @@ def stored_tables(
         files = [find_table(folder, said, setting, model, i) for model in models]
         if all(files): stored[i] = files
     return stored
+
+
+def parts_of_chunk(
+    stored:dict, # sample -> list of tables and notes, one per model
+    how:str, # name of a model, or 'shared'
+): # iterator of dicts like `stored`
+    "Yields what is decomposed together: all tables, and samples of drawn coalitions one by one, which share nothing."
+    drawn = [i for i, files in stored.items() if any(isinstance(v, Samples) for v, _ in files)]
+    tables = {i: files for i, files in stored.items() if i not in drawn}
+    if tables: yield tables
+    if how != "shared": yield from ({i: stored[i]} for i in drawn)
 
 
 def chunk_job(
@@ -247,7 +259,7 @@ def missing_chunks(
             for start in range(0, count, CHUNK):
                 here = [i for i in range(start, min(start + CHUNK, count)) if i not in done]
                 stored = stored_tables(folder, said, setting, how, needed, here)
-                if stored: yield chunk_job(folder, said, setting, how, needed, stored)
+                for part in parts_of_chunk(stored, how): yield chunk_job(folder, said, setting, how, needed, part)
 
 # %% ../../nbs/app/07_sweeps.ipynb #8be76480
 def run_chunks(
@@ -363,8 +375,12 @@ def sweep(
     workers:int=None, # of ray; as many as there are CPUs, or GPUs
     gpus:float=0., # for each worker of ray, a whole one or a fraction
     progress:bool=True, # show a bar, the cost before and a summary after
+    budget=None, # coalitions to draw where there are more; "all": every one; None: as `explain` does
+    p:float=.5, # of drawn coalitions: probability that a player is present
 )->Sweep: # what is stored
     """Makes value tables, decompositions and measures of samples x models x settings, each stored and never made twice.
+
+    Samples of many players are asked about drawn coalitions, and decomposed as `explain` does, each model alone.
 
     A sample that fails is recorded, and the rest goes on. Interrupted or killed, the same call goes on and ends with
     the same bytes. Where tables are stored, each model is asked again for some of its answers; None in place of a
@@ -373,9 +389,9 @@ def sweep(
     Raises `TypeError` or `ValueError` for arguments that cannot be used, before any model is loaded; `ValueError` for
     a model, game or setting that is not the one of the tables before; `RuntimeError` if another sweep works in the
     folder, or the disk is full."""
-    samples, settings, asked = request(samples, models, game, settings, noise, alpha, share)
+    samples, settings, asked = request(samples, models, game, settings, noise, alpha, share, budget, p)
     check_engine(engine, workers)
-    def start(): return ENGINES[engine](Worker(models, game), workers, gpus)
+    def start(): return ENGINES[engine](Worker(models, game, budget, p), workers, gpus)
     with lock_folder(folder) as folder, report_full_disk(folder):
         told = continue_sweep(folder, asked, samples, models, settings, start, retry, progress)
     result = open_sweep(folder)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHEET', 'STYLE', 'element', 'table_row', 'page', 'Sample', 'embed', 'png', 'boxes', 'shown_picture', 'sample_of',
-           'fit_sample', 'check_result', 'tint', 'words_html', 'picture_html', 'sample_html', 'row_html',
+           'fit_sample', 'check_shown', 'check_result', 'tint', 'words_html', 'picture_html', 'sample_html', 'row_html',
            'ranking_html', 'facts_html', 'chart']
 
 # %% ../../nbs/app/15_widget_html.ipynb #3b03eafa
@@ -148,16 +148,25 @@ def fit_sample(
     return found
 
 
+def check_shown(
+    x, # interactions, as the user gave them
+    **limits, # further arguments that count something
+)->None:
+    "Raises `TypeError` or `ValueError` for anything else, or a limit below 1."
+    if not isinstance(x, Interactions):
+        raise TypeError(f"x: got a {type(x).__name__}; it must be Interactions, as decompose gives them")
+    for name, limit in limits.items(): whole(name, limit, 1)
+
+
 def check_result(
     x, # interactions, as the user gave them
     v, # value table, as the user gave it; None: the outputs that the interactions know
     **limits, # further arguments that count something
 )->Tensor: # the outputs `(2**n,)`, float64
     "Returns the outputs; raises `TypeError` or `ValueError` for what does not fit, or a limit below 1."
-    if not isinstance(x, Interactions):
-        raise TypeError(f"x: got a {type(x).__name__}; it must be Interactions, as decompose gives them")
+    check_shown(x)
     outputs = x.outputs(v).double().cpu()
-    for name, limit in limits.items(): whole(name, limit, 1)
+    check_shown(x, **limits)
     return outputs
 
 # %% ../../nbs/app/15_widget_html.ipynb #d3d5afc9

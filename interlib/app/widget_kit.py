@@ -101,6 +101,7 @@ class Toggles(Box):
         background = HTML(f"<style>.{own} {{ background-image: url({sample.picture}); }}</style>")
         super().__init__([background, *self.buttons], layout=Layout(width=f"{width}px", height=f"{height}px"))
         self.add_class("il-picture")
+        if len(self.buttons) > 64: self.add_class("il-many")
         self.add_class(own)
 
     def _on_click(self, change):

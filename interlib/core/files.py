@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SEAL', 'place', 'through_links', 'usual_mode', 'atomic_path', 'digest', 'no_key_twice', 'read_json', 'in_order',
            'seal_of', 'plain_number', 'save_tensors', 'check_header', 'read_header', 'read_tensors', 'check_seal',
-           'load_tensors', 'claimed_seal', 'seal', 'unseal']
+           'load_tensors', 'claimed_note', 'claimed_seal', 'seal', 'unseal']
 
 # %% ../../nbs/core/03_files.ipynb #da643bdc
 import hashlib
@@ -251,14 +251,22 @@ def load_tensors(
         raise ValueError(f"path: {path} is damaged ({e})") from None
 
 # %% ../../nbs/core/03_files.ipynb #bac98711
-def claimed_seal(
+def claimed_note(
     path, # of a safetensors file
-): # 64 hexadecimal digits, or None if there is no such file, or none with a seal
-    "Returns the seal in the header of a file; whether it is the right one, `load_tensors` tells."
+    name:str, # of the note
+)->str: # None if there is no such file, or no such note
+    "Returns a note in the header of a file; whether it is the right one, `load_tensors` tells."
     try:
-        with open(path, "rb") as f: return read_header(f)["__metadata__"].get("sha256")
+        with open(path, "rb") as f: return read_header(f)["__metadata__"].get(name)
     except (OSError, ValueError):
         return None
+
+
+def claimed_seal(
+    path, # of a safetensors file
+)->str: # 64 hexadecimal digits, or None if there is no such file, or none with a seal
+    "Returns the seal in the header of a file; whether it is the right one, `load_tensors` tells."
+    return claimed_note(path, "sha256")
 
 # %% ../../nbs/core/03_files.ipynb #bfef0c28
 def seal(

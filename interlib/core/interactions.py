@@ -176,6 +176,8 @@ def outputs(
 )->Tensor: # float64 `(2**n,)`
     "Returns a value table of these players; raises `ValueError` for another one, or if none was given or kept."
     if v is None: v = self.v
+    if v is None and "coalitions" in self.meta:
+        raise ValueError("v: got None; outputs of drawn coalitions are not kept; x.fidelity(samples) compares some")
     if v is None: raise ValueError("v: got None, and these interactions do not know the outputs; give the value table")
     check_values(v)
     v = as_table(v)

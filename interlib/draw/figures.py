@@ -9,6 +9,7 @@ __all__ = ['unit_of', 'sentence_of', 'picture_of']
 import torch
 from fastcore.basics import patch
 
+from ..core.coalition_samples import Samples
 from ..core.interactions import TABLE, Interactions
 from ..core.transforms import and_transform, shapley
 from . import plots
@@ -126,11 +127,15 @@ def plot_patch_groups(
 @patch
 def plot_matching(
     self:Interactions,
-    v=None, # value table `(2**n,)`; the one that was explained by default
+    v=None, # value table `(2**n,)`, or `Samples`; the table that was explained by default
     title:str=None,
     ax=None, # matplotlib Axes; a new figure if not given
 )->"Axes":
-    "Draws real and predicted outputs of all coalitions; raises `ValueError` if the outputs are not known."
+    "Draws real and predicted outputs of all coalitions, or of some; raises `ValueError` if outputs are not known."
+    if isinstance(v, Samples):
+        fits = v.n == self.n and v.values.ndim == 1
+        if not fits: raise ValueError(f"v: got {v}; it must be of {self.n} players and one target")
+        return plots.plot_matching(v.values, self.predict(v.masks), title=title, unit=unit_of(self), ax=ax)
     v = self.outputs(v)
     curves = {"all interactions": self.predict()}
     needed = self.how_many(v)
