@@ -19,7 +19,7 @@ from .model.masking import Baseline
 from .model.baselines import learn_baseline
 from .model.games import Game
 from .model.image_games import image_game
-from .model.text_games import text_game
+from .model.text_games import text_game, zoom
 from .model.feature_games import feature_game
 from .model.table_games import tabular_game
 from .model.concepts import concept_game
@@ -51,5 +51,5 @@ __all__ = [
     "offsetting", "open_model", "open_sweep", "or_inverse", "or_transform", "order_strength", "orders", "planted",
     "plots", "rankings", "sample", "samples", "shapley", "shapley_interactions", "shared_interactions", "shared_strength",
     "sparsity", "sparsity_bound", "sparsity_conditions", "sweep", "tabular_game", "taylor", "taylor_methods",
-    "taylor_principles", "text_game", "training", "transferability",
+    "taylor_principles", "text_game", "training", "transferability", "zoom",
 ]
