@@ -386,7 +386,7 @@ def test_the_masked_span_of_a_small_tokenizer(tiny_lm, text): check_spans(tiny_l
     (dict(baseline="cls"), ValueError, "which this tokenizer does not have"),
     (dict(baseline=il.Baseline(torch.zeros(32), "another", {})), ValueError, "learned for another"),
     (dict(text="apple " * 600), ValueError, "the model reads 512 at most"),
-    (dict(target="apple pie"), ValueError, "must be one token"),
+    (dict(target=["apple pie"]), ValueError, "must be one token"),
     (dict(baseline="average value"), ValueError, "baseline: got 'average value', which is"),
     (dict(baseline=torch.zeros(31)), ValueError, r"shape \(31,\); it must be \(32,\)"),
     (dict(baseline=torch.full((32,), torch.nan)), ValueError, "must be finite"),

@@ -115,7 +115,6 @@ def test_classifiers_say_what_they_say_directly(kind, tokenizer):
     ("gemma4_text", AutoModelForCausalLM, dict(PER_LAYER, global_head_dim=16), "cannot be asked with masked embeddings"),
     ("bart", AutoModelForSequenceClassification, SEQ2SEQ, "cannot be asked with masked embeddings"),
     ("t5", AutoModelForSequenceClassification, dict(decoder_start_token_id=0, d_kv=16, d_ff=32), "cannot be asked with masked embeddings"),
-    ("bart", transformers.AutoModelForSeq2SeqLM, SEQ2SEQ, "must be a causal language model or a sequence classifier"),
     ("bert", transformers.AutoModelForMaskedLM, {}, "must be a causal language model or a sequence classifier"),
     ("bert", transformers.AutoModelForQuestionAnswering, dict(return_dict=False), "returns no logits"),
     ("bert", transformers.AutoModelForMultipleChoice, {}, "does not take|sequence classifier"),
