@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PICTURES', 'opaque', 'bytes_of', 'to_pil', 'PictureForm', 'picture_form', 'crop_middle', 'covering_size',
-           'fit_picture']
+           'fit_picture', 'neighbours', 'join_smallest', 'wish_for', 'superpixels']
 
 # %% ../../nbs/nets/14_pictures.ipynb #0688659d
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.checks import refuse
+from ..core.checks import refuse, whole
 
 # %% ../../nbs/nets/14_pictures.ipynb #0bbca8be
 PICTURES = (
@@ -132,3 +132,61 @@ def fit_picture(
     picture = picture.resize(covering_size(picture, form), Resampling[form.resample.upper()])
     seen = torch.as_tensor(np.array(crop_middle(picture, form.height, form.width)))
     return seen.reshape(form.height, form.width, -1).movedim(-1, 0).float() / 255
+
+# %% ../../nbs/nets/14_pictures.ipynb #88a7b9a1
+def neighbours(
+    labels:np.ndarray, # `(H, W)` integers
+)->set: # of pairs `(a, b)`, both ways
+    "Returns which labels share an edge of a pixel."
+    sides = [(labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])]
+    pairs = {pair for a, b in sides for pair in zip(a[a != b].tolist(), b[a != b].tolist())}
+    return pairs | {(b, a) for a, b in pairs}
+
+
+def join_smallest(
+    labels:np.ndarray, # `(H, W)` integers
+    colours:np.ndarray, # `(H, W, 3)`, distances between which mean something
+)->np.ndarray: # `(H, W)`, with one label less
+    "Gives the pixels of the smallest label to the neighbour of the nearest mean colour."
+    known, sizes = np.unique(labels, return_counts=True)
+    smallest = known[sizes.argmin()]
+    beside = sorted(b for a, b in neighbours(labels) if a == smallest)
+    mean = colours[labels == smallest].mean(0)
+    far = [np.linalg.norm(colours[labels == b].mean(0) - mean) for b in beside]
+    return np.where(labels == smallest, beside[int(np.argmin(far))], labels)
+
+# %% ../../nbs/nets/14_pictures.ipynb #5214ac3e
+def wish_for(
+    image:np.ndarray, # `(H, W, 3)` from 0 to 1
+    segments:int, # how many there must be
+)->np.ndarray: # `(H, W)` integers: as many labels, or more
+    "Returns the superpixels of the smallest wish that gives enough; raises `ValueError` if none does."
+    from skimage.segmentation import slic
+    most = 0
+    for wish in range(segments, 4 * segments + 8):
+        labels = slic(image, n_segments=wish, sigma=1, start_label=0)
+        found = labels.max() + 1
+        if found >= segments: return labels
+        most = max(most, found)
+    height, width, _ = image.shape
+    refuse("segments", segments, f"an int from 1 to about {most}; more are not found in {height} x {width} pixels")
+
+
+def superpixels(
+    picture:Tensor, # `(1 or 3, H, W)`, in any range
+    segments:int, # how many
+)->Tensor: # int64 `(H, W)`, labels from 0 in reading order
+    """Returns exactly this many superpixels of a picture, by SLIC of Achanta et al. (2012); the same at every call.
+
+    Raises `ValueError` for a number that the picture does not have."""
+    from skimage.color import rgb2lab
+    if picture.ndim != 3 or len(picture) not in (1, 3):
+        raise ValueError(f"picture: got shape {tuple(picture.shape)}; superpixels need (1, H, W) or (3, H, W)")
+    segments = whole("segments", segments, 1, picture[0].numel())
+    x = picture.detach().cpu().double()
+    x = (x - x.min()) / (x.max() - x.min()).clamp(min=1e-12)
+    image = x.expand(3, -1, -1).movedim(0, -1).numpy()
+    labels, colours = wish_for(image, segments), rgb2lab(image)
+    while len(np.unique(labels)) > segments: labels = join_smallest(labels, colours)
+    _, first, number = np.unique(labels, return_index=True, return_inverse=True)
+    return torch.as_tensor(first.argsort().argsort()[number].reshape(labels.shape))
