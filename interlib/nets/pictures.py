@@ -18,8 +18,8 @@ from ..core.checks import refuse, whole
 
 # %% ../../nbs/nets/14_pictures.ipynb #0bbca8be
 PICTURES = (
-    "a picture of PIL, a uint8 array (H, W), (H, W, 3) or (H, W, 1), a uint8 tensor (C, H, W), "
-    "or a float array (H, W, 3) from 0 to 1"
+    "a picture of PIL, a uint8 array (H, W) or (H, W, 3), a uint8 tensor (C, H, W), a float array (H, W, 3) from "
+    "0 to 1, or numbers as the model wants them: a float tensor (C, H, W)"
 )
 
 
@@ -164,7 +164,7 @@ def wish_for(
     from skimage.segmentation import slic
     most = 0
     for wish in range(segments, 4 * segments + 8):
-        labels = slic(image, n_segments=wish, sigma=1, start_label=0)
+        labels = slic(image, n_segments=wish, compactness=20, sigma=1, start_label=0)
         found = labels.max() + 1
         if found >= segments: return labels
         most = max(most, found)
