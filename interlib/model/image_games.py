@@ -185,7 +185,7 @@ def image_game(
     x = in_precision(image, device, dtype).clone()
     fill = image_baseline(model, x, baseline, data, preprocess)
     with readable("image", x), borrow(model): z = read_images(model, x[None].clone())
-    masked = Masked(model, x, labels.to(device), fill, read_images, None, picture=picture)
+    masked = Masked(model, x, labels.to(device), fill, read_images, None, picture=picture.clone())
     notes = {"baseline": baseline_name(baseline), "patches": patches}
     batch = samples_at_once(device, x[0].numel())
     return classifier_game(masked, z, names, players, target, output, rival, choose, seed, notes, "patch", batch)
