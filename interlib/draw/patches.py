@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SIDES', 'MIDDLE', 'plain_array', 'is_picture', 'check_regions', 'as_colours', 'as_picture', 'fade', 'show_picture',
-           'pixel_edges', 'outline', 'draw_patch', 'write_on_patch', 'number_size', 'draw_patches', 'say_patches',
-           'plot_patches', 'draw_group', 'draw_groups', 'plot_patch_groups']
+           'pixel_edges', 'outline', 'middle_of', 'draw_patch', 'write_on_patch', 'number_size', 'draw_patches',
+           'say_patches', 'plot_patches', 'draw_group', 'draw_groups', 'plot_patch_groups']
 
 # %% ../../nbs/draw/09_patches.ipynb #11e06d36
 import numpy as np
@@ -146,6 +146,16 @@ def outline(
     return Path(np.reshape(points, (-1, 2)) + at, codes)
 
 # %% ../../nbs/draw/09_patches.ipynb #113fc5a7
+def middle_of(
+    here:np.ndarray, # bool `(H, W)`: the pixels of a patch
+)->np.ndarray: # y and x
+    "Returns the centre of a patch, or its pixel nearest to there where the centre lies outside."
+    pixels = np.argwhere(here)
+    centre = pixels.mean(0)
+    if here[tuple(centre.round().astype(int))]: return centre
+    return pixels[((pixels - centre)**2).sum(1).argmin()]
+
+
 def draw_patch(
     ax, # matplotlib Axes
     here:np.ndarray, # bool `(H, W)`: the pixels of the patch
@@ -168,7 +178,7 @@ def write_on_patch(
 )->None:
     "Writes the value in the middle of a patch, readable on any shade."
     from matplotlib.patheffects import withStroke
-    y, x = np.argwhere(here).mean(0) + .5
+    y, x = middle_of(here) + .5
     dark = [withStroke(linewidth=2, foreground="black")]
     ax.text(x, y, signed_number(value), size=size, ha="center", va="center", color="white", path_effects=dark)
 

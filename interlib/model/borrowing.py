@@ -84,9 +84,14 @@ def place_of(
 # %% ../../nbs/model/03_borrowing.ipynb #0dea5f63
 def samples_at_once(
     device, # of the model
+    pixels:int=1, # of one sample, for an image
 )->int:
-    "Returns how many samples a network is asked with at once by default: 64 on a CPU, 512 elsewhere."
-    return 64 if device.type == "cpu" else 512
+    """Returns how many samples a network is asked with at once by default: 64 on a CPU, 512 elsewhere.
+
+    On a CPU no more than 8 photographs of 224 x 224 pixels, whose features stay in its cache, which is up to three
+    times as fast."""
+    if device.type != "cpu": return 512
+    return max(1, min(64, 8 * 224**2 // pixels))
 
 # %% ../../nbs/model/03_borrowing.ipynb #435568c1
 def in_precision(

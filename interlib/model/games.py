@@ -65,7 +65,9 @@ class Game:
     def regions(self)->Tensor: # int64 `(H, W)`, -1 for background; None for a game of something else
         "The player of each pixel of the picture."
         if self.picture is None: return None
-        at = self.masked.regions.expand(self.masked.x.shape)[:1].cpu()  # of a layer's map: the nearest position
+        m = self.masked
+        if m.tiles: at = m.regions[-m.tiles[0] * m.tiles[1]:].reshape(1, *m.tiles).cpu()
+        else: at = m.regions.expand(m.x.shape)[:1].cpu()                # of a layer's map: the nearest position
         return F.interpolate(at[None].double(), self.picture.shape[1:], mode="nearest")[0, 0].long()
 
     def __repr__(self):
@@ -111,6 +113,7 @@ class Masked:
     output:object = None # what the caller asked for: a name or a function
     picture:Tensor = None # what the sample looks like, `(C, H, W)`
     alone:bool = False # ask one by one, since answers depend on the batch
+    tiles:tuple = None # rows and columns of the patches that the last of the tokens `x` are, in a vision transformer
 
     def __call__(self, masks, fill=None):
         "Returns the outputs of bool `(B, n)`, with gradients, for this baseline or another one."

