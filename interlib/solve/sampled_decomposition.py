@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['RELAXED', 'STEPS', 'LOWEST', 'PATIENCE', 'WORSE', 'FOLDS', 'FEW', 'predict_with', 'r_squared', 'relax',
            'highest_price', 'follow', 'Price', 'Fold', 'folds_of', 'predict_held_out', 'try_prices', 'by_prediction',
-           'check_samples', 'as_model', 'solution_of', 'decompose_target', 'decompose_samples', 'checked_effort']
+           'check_samples', 'as_model', 'solution_of', 'decompose_target', 'decompose_samples', 'checked_effort',
+           'effort_for']
 
 # %% ../../nbs/solve/08_sampled_decomposition.ipynb #7e5b30a9
 import time
@@ -232,7 +233,7 @@ def decompose_samples(
     fraction:float=None, # of the price, for effects that were found, above 0 to 1; None: chosen, 1 for a given `lam`
     most:int=None, # effects at most, for a price that is chosen
     max_order:int=None, # players of an interaction at most; any number if not given
-    nodes:int=500_000, # of a search that proves; fewer are faster and prove less
+    nodes:int=None, # of a search that proves; fewer are faster and prove less; None: a few minutes at most
     single:float=.5, # price of an effect of one player, relative to that of others
     gap:float=1e-3, # relative, good enough
     seed:int=0, # of the coalitions that are held out
@@ -243,7 +244,7 @@ def decompose_samples(
     it). `x.solution` has objective, lower bound, lam and nodes. Raises `TypeError` or `ValueError` for samples or
     arguments that cannot be used."""
     check_samples(samples)
-    effort = checked_effort(lam, fraction, most, max_order, nodes, gap, single)
+    effort = effort_for(samples, checked_effort(lam, fraction, most, max_order, nodes, gap, single))
     if samples.values.ndim == 2:
         targets = [of_target(samples, i) for i in range(len(samples.values))]
         return [decompose_samples(s, lam, fraction, most, max_order, nodes, single, gap, seed) for s in targets]
@@ -269,4 +270,16 @@ def checked_effort(
     if max_order is not None: whole("max_order", max_order, 1)
     if number("gap", gap, 0, 1) == 0: refuse("gap", gap, "above 0, up to 1")
     if number("single", single, 0, 1) == 0: refuse("single", single, "above 0, up to 1")
-    return Effort(gap=gap, max_order=max_order, single=single, nodes=whole("nodes", nodes, 1))
+    if nodes is not None: whole("nodes", nodes, 1)
+    return Effort(gap=gap, max_order=max_order, single=single, nodes=nodes)
+
+
+def effort_for(
+    samples:Samples,
+    effort:Effort, # its nodes may be None
+)->Effort:
+    "Returns the effort with as many nodes as take about a second in a quick search, and a few minutes at most in the last."
+    work = samples.n**2 * len(samples)                      # of a node, if all players are candidates
+    quick = min(max(2e10 / work, 200), 10_000)
+    nodes = min(max(2e13 / work, 10_000), 500_000) if effort.nodes is None else effort.nodes
+    return replace(effort, quick=int(quick), nodes=int(nodes))

@@ -25,6 +25,7 @@ from interlib.solve.sampled_decomposition import (
     as_model,
     check_samples,
     checked_effort,
+    effort_for,
     highest_price,
     r_squared,
     solution_of,
@@ -255,7 +256,7 @@ def share_samples(
     alpha:float=.1, # price of an effect below the models' largest, from 0 (Eq. 5) to 1 (separate)
     lam:float=None, # price of an effect; None: the one that predicts held-out coalitions best
     max_order:int=None, # players of an interaction at most; any number if not given
-    nodes:int=500_000, # of a search that proves; fewer are faster and prove less
+    nodes:int=None, # of a search that proves; fewer are faster and prove less; None: a few minutes at most
     single:float=.5, # price of an effect of one player, relative to that of others
     gap:float=1e-3, # relative, good enough
     seed:int=0, # of the coalitions that are held out
@@ -266,7 +267,7 @@ def share_samples(
     of all models together. Raises `TypeError` or `ValueError` for samples or arguments that cannot be used."""
     samples, started = check_shared(samples), time.perf_counter()
     number("alpha", alpha, 0, 1, "from 0 to 1, the price of an effect below the largest")
-    effort = checked_effort(lam, None, None, max_order, nodes, gap, single)
+    effort = effort_for(samples[0], checked_effort(lam, None, None, max_order, nodes, gap, single))
     masks, values = samples[0].masks.numpy(), np.stack([s.values.numpy() for s in samples])
     if lam is None: lam = choose_shared_price(masks, values, alpha, effort, seed) * len(masks)
     shared = Shared(masks, values, alpha)
