@@ -259,3 +259,51 @@ def test_a_damaged_copy_says_what_to_do(monkeypatch, tmp_path, lite):
     with pytest.raises(RuntimeError, match="is damaged .*delete"): il.load_vision("efficientnet-lite0")
     os.remove(file.parent / "digests.json")
     with pytest.raises(RuntimeError, match="does not load .*delete"): il.load_vision("efficientnet-lite0")
+
+
+def test_a_table_is_found_again_and_a_result_keeps_its_picture(lite, tmp_path):
+    from interlib.nets.identity import identity
+    assert identity(lite) == identity(il.load_vision("efficientnet-lite0"))
+    assert identity(lite) != identity(il.load_vision("efficientnet-lite0", dtype=torch.float64))
+    game = il.image_game(lite, CAT, segments=3, target="tabby", baseline="blur")
+    v = il.evaluate(game, cache=tmp_path, progress=False)
+    files = {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()}
+    again = il.image_game(lite, Image.fromarray(CAT), segments=3, target=281, baseline="blur")
+    assert torch.equal(il.evaluate(again, cache=tmp_path, progress=False), v)
+    assert files == {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()} and len(files) > 0      # nothing new
+    x = il.explain(game, progress=False)
+    x.save(tmp_path / "x.safetensors")
+    back = il.Interactions.load(tmp_path / "x.safetensors")
+    assert torch.equal(back.picture.float(), game.picture) and torch.equal(back.regions, game.regions)
+
+
+def test_patches_and_words_are_players_of_one_game():
+    from transformers import CLIPConfig, CLIPModel
+    from interlib.model.masking import mask_regions
+    size = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
+    text = dict(vocab_size=30, eos_token_id=29, bos_token_id=28, pad_token_id=0, max_position_embeddings=8, **size)
+    image = dict(image_size=16, patch_size=8, **size)
+    torch.manual_seed(0)
+    clip = CLIPModel(CLIPConfig(text_config=text, vision_config=image, projection_dim=8)).eval()
+    for p in clip.parameters():
+        if p.ndim > 1: nn.init.normal_(p, std=.3)
+    picture = fit_picture(CAT, PictureForm(3, 16, 16, 1., (0,) * 3, (1,) * 3))
+    names, cells = grid_regions(16, 16, 2)
+    ids, words = torch.tensor([28, 5, 9, 14, 29]), torch.tensor([-1, 0, 1, 2, -1])
+
+    @torch.no_grad()
+    def likeness(masks):
+        pictures = mask_regions(picture, masks[:, :4], cells, picture.mean((1, 2), keepdim=True))
+        texts = mask_regions(ids, masks[:, 4:], words, torch.tensor(1))
+        pairs = zip(pictures.split(1), texts.split(1))
+        return torch.cat([clip(pixel_values=p, input_ids=t).logits_per_image[0] for p, t in pairs])
+
+    game = il.Game(likeness, names + ["a", "tabby", "cat"])
+    x = il.explain(game, noise=0, progress=False)
+    with torch.no_grad(): whole = clip(pixel_values=picture[None], input_ids=ids[None]).logits_per_image.item()
+    assert abs(x.predict()[-1] - whole) < 1e-4 * abs(whole)
+    table = x.primitives()
+    both = [any(i < 4 for i in m) and any(i >= 4 for i in m) for m in table.members]
+    assert table.effect[both].abs().max() > .01 * table.effect.abs().max(), table   # a patch and a word act together
+    alone = likeness(torch.tensor([[True] * 4 + [False] * 3, [False] * 7]))        # and each side matters
+    assert (alone - whole).abs().min() > 1e-3
