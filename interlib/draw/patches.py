@@ -149,11 +149,12 @@ def outline(
 def middle_of(
     here:np.ndarray, # bool `(H, W)`: the pixels of a patch
 )->np.ndarray: # y and x
-    "Returns the centre of a patch, or its pixel nearest to there where the centre lies outside."
-    pixels = np.argwhere(here)
-    centre = pixels.mean(0)
+    "Returns the centre of a patch, or its innermost pixel where the centre lies outside."
+    from scipy.ndimage import distance_transform_edt
+    centre = np.argwhere(here).mean(0)
     if here[tuple(centre.round().astype(int))]: return centre
-    return pixels[((pixels - centre)**2).sum(1).argmin()]
+    inside = distance_transform_edt(np.pad(here, 1))[1:-1, 1:-1]
+    return np.array(np.unravel_index(inside.argmax(), here.shape))
 
 
 def draw_patch(

@@ -91,13 +91,14 @@ def picture_form(
     network, # any
 ): # `PictureForm`, or None if the network does not say
     "Returns how a network wants its pictures, as networks of timm say it: `pretrained_cfg`."
+    from PIL.Image import Resampling
     said = getattr(network, "pretrained_cfg", None)
     if not isinstance(said, Mapping) or not {"input_size", "mean", "std"} <= set(said): return None
     channels, height, width = said["input_size"]
     if channels not in (1, 3) or said.get("crop_mode", "center") != "center": return None
     mean, std = tuple(said["mean"]), tuple(said["std"])
-    if not channels == len(mean) == len(std): return None
     kept, resample = said.get("crop_pct", 1), said.get("interpolation", "bicubic")
+    if not channels == len(mean) == len(std) or resample.upper() not in Resampling.__members__: return None
     return PictureForm(channels, height, width, kept, mean, std, resample)
 
 # %% ../../nbs/nets/14_pictures.ipynb #3f461951
