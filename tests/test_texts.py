@@ -167,3 +167,16 @@ def test_an_interrupted_table_of_edits_is_found_again(models, tmp_path):
     assert torch.equal(il.evaluate(game("remove"), progress=False, cache=tmp_path), first) and len(list(tmp_path.iterdir())) == 1
     il.evaluate(game("replace:_"), progress=False, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_command_takes_units_and_answers(tiny_lm, tmp_path):
+    from interlib.app import cli
+    from interlib.app.arguments import UNITS as told
+    from interlib.model.text_players import UNITS_OF_TEXT
+    assert {*told} == {"token", *UNITS_OF_TEXT}
+    model, tokenizer = tiny_lm
+    model.save_pretrained(tmp_path / "lm"), tokenizer.save_pretrained(tmp_path / "lm")
+    call = ["explain", "The apple falls. It is red.", "--model", str(tmp_path / "lm"), "--unit", "sentence", "--target", "red apple", "--baseline", "replace:_", "--quiet", "--out", str(tmp_path / "out")]
+    assert cli.main(call) == 0
+    x = il.Interactions.load(tmp_path / "out" / "interactions.safetensors")
+    assert x.players == ["The apple falls.", "It is red."] and x.meta["unit"] == "sentence" and len(x.meta["answer"]) > 1

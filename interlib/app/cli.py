@@ -56,7 +56,7 @@ def read_prompt(
 
 # %% ../../nbs/app/23_cli.ipynb #5aaefb19
 REQUEST = ("text", "model", "players", "target", "baseline", "output", "noise", "device", "batch_size", "chat", "cache",
-           "budget")
+           "budget", "unit")
 
 
 def run_explain(

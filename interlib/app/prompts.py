@@ -115,8 +115,8 @@ def explain_text(
     text:str, # the prompt
     model="smollm2", # "smollm2", "gemma3-270m", a folder, a hub name, or a pair `(model, tokenizer)`
     players=None, # an int: this many words, those with the largest leave-one-out effect; a list of words; 10 by default
-    target:str=None, # the token whose output is explained; the most probable one by default
-    baseline="mean", # "mean", "zero", or a token: what stands in for a masked word
+    target:str=None, # the answer that is explained, one token or several; the most probable token by default
+    baseline="mean", # "mean", "zero" or a token in place of a masked word; or in the text "remove" or "replace:___"
     output="log_odds", # "log_odds", "log_prob", "prob" or "logit"
     noise:float=0.02, # bound on the noise as a fraction of `|v(N) - v(empty)|`
     device=None, # such as "cpu"; a GPU if there is one
@@ -124,6 +124,7 @@ def explain_text(
     chat=False, # True: the text is said in the model's chat template; a list: after these messages
     cache=None, # a folder that keeps the outputs, also those of an evaluation that was interrupted
     budget=None, # masked prompts to draw; "all": every one; None: every one up to 13 players, 4,000 above
+    unit="word", # who can play: "word", "token", "sign", "phrase", "sentence" or "line"
     progress:bool=True, # show bars and estimates
 )->Interactions:
     """Masks a prompt and finds the sparsest AND-OR model of a language model's outputs.
@@ -133,8 +134,8 @@ def explain_text(
     started = time.perf_counter()
     net, tokenizer, name = open_named(model, device, progress)
     loaded = round(time.perf_counter() - started, 3)
-    if players is None: players = count_players(tokenizer, text)
-    game = text_game(net, tokenizer, text, players, target, baseline, output, chat=chat)
+    if players is None and unit == "word": players = count_players(tokenizer, text)
+    game = text_game(net, tokenizer, text, players, target, baseline, output, chat=chat, unit=unit)
     if progress: announce(game, budget, cache)
     x = explain(game, noise, cache=cache, batch_size=batch_size, progress=progress, budget=budget)
     about = {"model": name, "seconds": {"load": loaded, **x.meta["seconds"]}}

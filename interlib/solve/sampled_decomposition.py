@@ -27,7 +27,7 @@ from .sparse_regression import Columns, Effort, fit_all, holds, prices, solve_co
 RELAXED = (1., .5, .2, .05) # fractions of the price to choose from
 STEPS, LOWEST = 24, 1e-3 # prices, and the lowest relative to the highest
 PATIENCE, WORSE = 6, .02 # it ends after so many steps without a better prediction, or with one that is so much worse
-FOLDS, FEW = 5, 1000 # each coalition is predicted once where there are few, else a fifth of them
+FOLDS, FEW = 5, 1500 # each coalition is predicted once where there are few, else a fifth of them
 
 
 def predict_with(
@@ -278,7 +278,7 @@ def effort_for(
     samples:Samples,
     effort:Effort, # its nodes may be None
 )->Effort:
-    "Returns the effort with as many nodes as take about a second in a quick search, and a few minutes at most in the last."
+    "Returns the effort with nodes for about a second in a quick search, and a few minutes at most in the last."
     work = samples.n**2 * len(samples)                      # of a node, if all players are candidates
     quick = min(max(2e10 / work, 200), 10_000)
     nodes = min(max(2e13 / work, 10_000), 500_000) if effort.nodes is None else effort.nodes
