@@ -21,6 +21,7 @@ import torch
 
 import interlib as il
 from interlib.core.coalition_samples import random_coalitions
+from interlib.nets.fetch import cache_dir
 from interlib.solve.sampled_decomposition import by_prediction, checked_effort, decompose_target, r_squared, try_prices
 from interlib.solve.sparse_regression import holds
 
@@ -205,14 +206,35 @@ def fourier_of(approximator, game, budget):
     "Returns what SPEX and ProxySPEX find before shapiq makes another index of it."
     from shapiq.approximator.sparse import base
     from sparse_transform.qsft.qsft import transform
-    kept = base.fourier_to_moebius, base.sparse_fourier_transform
-    found = {}
+    kept, found = (base.fourier_to_moebius, base.sparse_fourier_transform, base.GridSearchCV), {}
+    base.GridSearchCV = StagedSearch
     base.fourier_to_moebius = lambda c: found.update(c) or {(): 0.}
     # shapiq asks for `regress="lasso"`, as the authors do, but without `report` the transform returns before this last fit.
     base.sparse_fourier_transform = lambda signal, **settings: transform(signal, report=True, **settings)["transform"]
     try: approximator.approximate(budget=budget, game=game)
-    finally: base.fourier_to_moebius, base.sparse_fourier_transform = kept
+    finally: base.fourier_to_moebius, base.sparse_fourier_transform, base.GridSearchCV = kept
     return found
+
+
+class StagedSearch:
+    "scikit-learn's grid search, which reads the shorter boosting off the longer: the same choice, in two thirds of the time."
+    def __init__(self, estimator, param_grid, **_): self.estimator, self.grid = estimator, param_grid
+    def fit(self, x, y):
+        from sklearn.base import clone
+        from sklearn.model_selection import KFold
+        tried, counts = {}, self.grid["max_iter"]
+        for rate in self.grid["learning_rate"]:
+            for depth in self.grid["max_depth"]:
+                model = clone(self.estimator).set_params(learning_rate=rate, max_depth=depth)
+                for train, test in KFold(5).split(x):
+                    fit = model.set_params(n_estimators=max(counts)).fit(x.iloc[train], y[train])
+                    for k in counts:
+                        r2 = r_squared(y[test], fit.predict(x.iloc[test], num_iteration=k))
+                        tried[rate, depth, k] = tried.get((rate, depth, k), 0) + r2
+        rate, depth, k = max(tried, key=tried.get)
+        self.best_params_ = dict(learning_rate=rate, max_depth=depth, max_iter=k)
+        self.best_estimator_ = clone(self.estimator).set_params(learning_rate=rate, max_depth=depth, n_estimators=k).fit(x, y)
+        return self
 
 
 class Given:
@@ -241,11 +263,14 @@ def spex(game, n, budget, seed):
 
 
 def regression(name, given):
-    "An index of order 2 by regression; its effects are summed over the pairs and players that are present."
+    """An index by regression, whose effects are summed over the players and pairs that are present.
+
+    Of order 2 where there are 1.5 times as many coalitions as effects, else of order 1: shapiq solves the normal equations, and
+    with fewer coalitions than effects gives numbers without a meaning (R2 of -4,000 was seen)."""
     def run(game, n, budget, seed):
         from shapiq import approximator
-        if 1 + n + n * (n - 1) // 2 > 3 * budget: return {}     # far more effects than coalitions
-        found = getattr(approximator, name)(n=n, max_order=2, random_state=seed)
+        order = 2 if 1.5 * (1 + n + n * (n - 1) // 2) <= budget else 1
+        found = getattr(approximator, name)(n=n, max_order=order, random_state=seed)
         if given: found._sampler = Given(n, budget, seed)
         return {name: pairs_of(found.approximate(budget=budget, game=game))}
     return run
@@ -286,6 +311,14 @@ def check():
         print("   Fourier against Moebius:", np.abs(difference).max())
     x = ProxySPEX(n=n, random_state=0, index="FBII").approximate(budget=2000, game=triples)
     print("ProxySPEX's FBII of all orders", r_squared(triples(masks), pairs_of(x)[0](masks)))
+    from lightgbm import LGBMRegressor
+    from sklearn.model_selection import GridSearchCV
+    x, y = pd.DataFrame(masks[:300], columns=[f"f{i}" for i in range(n)]), planted(12, 0)[0](masks[:300])
+    grid, model = ProxySPEX(n=n).decoder_args, LGBMRegressor(verbose=-1, n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        searches = [kind(estimator=model, param_grid=grid, scoring="r2", cv=5).fit(x, y) for kind in (GridSearchCV, StagedSearch)]
+    print("grid search:", *(s.best_params_ for s in searches), np.ptp([s.best_estimator_.predict(x) for s in searches], 0).max())
     game, _ = planted(12, 0)
     both = ours(game, 12, 300, 0)
     samples = il.Samples(random_coalitions(12, 300), game(random_coalitions(12, 300).numpy()), p=.5)
@@ -330,6 +363,140 @@ def done(cell):
     return bool(np.logical_and.reduce([rows[key] == value for key, value in cell.items()]).any())
 
 
+# The page
+
+GROUPS = [("prompt", 20, 31, "SmolLM2, a prompt of {} words"), ("review", 20, 31, "MiniLM, reviews of {} words"),
+          ("review", 32, 63, "MiniLM, reviews of {} words"), ("picture", 32, 63, "ResNet-20, pictures of {} patches"),
+          ("picture", 64, 200, "ResNet-20, pictures of {} patches"), ("planted", 20, 20, "Planted games of {} players"),
+          ("planted", 40, 40, "Planted games of {} players"), ("planted", 64, 64, "Planted games of {} players"),
+          ("planted", 100, 100, "Planted games of {} players")]
+OURS, SPARSE = "interlib", "interlib, at most 200"
+NAMES = {"RegressionFBII": "shapiq, RegressionFBII", "RegressionFSII": "shapiq, RegressionFSII", "KernelSHAPIQ": "shapiq, KernelSHAPIQ",
+         "ProxySPEX": "shapiq, ProxySPEX", "SPEX": "shapiq, SPEX", "ProxySPEX, own coalitions": "shapiq, ProxySPEX, own coalitions"}
+
+
+def interval(values, times=10_000):
+    "A 95 % bootstrap interval of the mean over samples."
+    values = np.array(values)
+    if len(values) < 2: return ""
+    means = values[np.random.default_rng(0).integers(len(values), size=(times, len(values)))].mean(1)
+    return "{:.3f} to {:.3f}".format(*np.quantile(means, [.025, .975]))
+
+
+def cells():
+    "For each kind of game and budget: its title and a row for each method."
+    rows = pd.read_csv(CSV)
+    for kind, low, high, title in GROUPS:
+        here = rows[(rows.game == kind) & rows.players.between(low, high)]
+        for budget, cell in here.groupby("budget"):
+            players = " and ".join(map(str, sorted(set(cell.players))))
+            yield title.format(players), int(budget), cell.assign(one=cell.players.astype(str) + "/" + cell["sample"].astype(str))
+
+
+def means(cell):
+    "One row for each method, those that predict best first."
+    kinds = cell.groupby("method").agg(samples=("R2", "size"), R2=("R2", "mean"), effects=("effects", "mean"), gap=("gap", "max"),
+                                       asked=("asked", "mean"), evaluating=("evaluating", "mean"), recovering=("recovering", "mean"))
+    kinds["interval"] = cell.groupby("method").R2.agg(interval)
+    return kinds.sort_values(["samples", "R2"], ascending=False)
+
+
+def cell_table(cell):
+    kinds, most = means(cell), cell.one.nunique()
+    best = kinds[kinds.samples == most].R2.max()
+    lines = ["| method | R² | 95 % | samples | effects | gap | coalitions | evaluating, s | recovering, s |", "|" + "---|" * 9]
+    for name, row in kinds.iterrows():
+        r2 = f"{row.R2:.3f}"
+        if row.samples == most and row.R2 >= best - 5e-5: r2 = f"**{r2}**"
+        effects, gap = ("" if np.isnan(x) else f"{x:{how}}" for x, how in ((row.effects, ".0f"), (row.gap, ".1g")))
+        lines.append(f"| {NAMES.get(name, name)} | {r2} | {row.interval} | {row.samples:.0f} | {effects} | {gap} | {row.asked:.0f} | "
+                     f"{row.evaluating:.0f} | {row.recovering:.1f} |")
+    return "\n".join(lines)
+
+
+def summary():
+    "Ours against the peer that is best on the mean of the same samples."
+    lines = ["| game | budget | samples | interlib | at most 200 | best peer | | lead |", "|---|---|---|---|---|---|---|---|"]
+    for title, budget, cell in cells():
+        kinds, most = means(cell), cell.one.nunique()
+        kinds = kinds[kinds.samples == most]
+        peers = kinds[~kinds.index.str.startswith("interlib")]
+        if OURS not in kinds.index or not len(peers): continue
+        mine, sparse, best = kinds.R2[OURS], kinds.R2[SPARSE], peers.R2.max()
+        bold = lambda r2: f"**{r2:.3f}**" if r2 >= best else f"{r2:.3f}"
+        lines.append(f"| {title} | {budget:,} | {most} | {bold(mine)} | {bold(sparse)} | {NAMES.get(peers.R2.idxmax(), peers.R2.idxmax())} | "
+                     f"{best:.3f} | {mine - best:+.3f} |")
+    return "\n".join(lines)
+
+
+def whole_table():
+    rows = pd.read_csv(WHOLE)
+    kinds = rows.groupby(["players", "budget", "method"]).agg(
+        tables=("R2", "size"), R2=("R2", "mean"), found_10=("found_10", "mean"), found_30=("found_30", "mean"), effects=("effects", "mean"),
+        exact=("exact_effects", "mean"), seconds=("seconds", "mean")).reset_index()
+    lines = ["| players | coalitions | method | tables | R² on all others | of the 10 strongest | of the 30 strongest | effects | seconds |",
+             "|" + "---|" * 9]
+    for row in kinds.itertuples():
+        lines.append(f"| {row.players} | {row.budget} | {row.method} | {row.tables} | {row.R2:.3f} | {row.found_10:.0%} | {row.found_30:.0%} | "
+                     f"{row.effects:.0f} | {row.seconds:.1f} |")
+    return "\n".join(lines)
+
+
+def write_page():
+    words = Path(__file__).with_name("many_players.txt").read_text(encoding="utf-8")
+    parts, title_before = [], None
+    for title, budget, cell in cells():
+        if title != title_before: parts.append(f"### {title}")
+        title_before = title
+        parts.append(f"From {budget:,} coalitions:\n\n{cell_table(cell)}")
+    tables = {"{summary}": summary(), "{cells}": "\n\n".join(parts), "{whole}": whole_table() if WHOLE.exists() else ""}
+    for name, table in tables.items(): words = words.replace(name, table)
+    page = Path(__file__).parent.parent / "docs/many_players.md"
+    page.write_text(words, encoding="utf-8")
+    print(page)
+
+
+# Where the whole table is known
+
+def review_table(n, seed, kept):
+    game = review(n, seed, kept)
+    return torch.from_numpy(game.ask((np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool))[0])
+
+
+def strongest(x, k):
+    "The k strongest effects, as (is OR, players, sign); for one player AND and OR are the same."
+    found = []
+    for i in x.ranking()[:k].tolist():
+        members = tuple(x.members[i].nonzero()[:, 0].tolist())
+        found.append((bool(x.is_or[i]) and len(members) > 1, members, float(x.effect[i]) > 0))
+    return found
+
+
+def whole(n, samples, budgets, kept):
+    "Effects found from some coalitions, against those of the exact optimum."
+    tables = {name: e.v for name, e in il.examples.prompts().items()} if n == 10 else {f"review {s}": None for s in samples}
+    masks = torch.from_numpy((np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool))
+    for seed, (name, v) in enumerate(tables.items()):
+        v = v if v is not None else review_table(n, samples[seed], kept)
+        exact = il.decompose(v)
+        assert torch.allclose(exact.predict(masks), v, atol=.03 * float(abs(v[-1] - v[0])))
+        for budget in budgets:
+            rows = torch.from_numpy(coalition_numbers(random_coalitions(n, budget, seed=seed)))
+            others = torch.ones(2**n, dtype=torch.bool)
+            others[rows] = False
+            for method, run in (("interlib", il.decompose), ("interlib, matching", il.match_samples)):
+                started = time.perf_counter()
+                x = run(il.Samples(masks[rows], v[rows], p=.5))
+                row = dict(table=name, players=n, budget=budget, method=method, effects=len(x),
+                           R2=round(r_squared(v[others].numpy(), x.predict(masks[others]).numpy()), 5), gap=x.solution.gap)
+                mine = set(strongest(x, len(x)))
+                row |= {f"found_{k}": round(np.mean([e in mine for e in strongest(exact, k)]), 3) for k in (10, 30)}
+                add_row(WHOLE, row | dict(exact_effects=len(exact.primitives()), seconds=round(time.perf_counter() - started, 2)))
+
+
+def coalition_numbers(masks): return (masks.numpy() * 2**np.arange(masks.shape[1])).sum(1)
+
+
 GAMES = {"prompt": prompt, "review": review, "picture": picture}
 
 
@@ -340,10 +507,12 @@ def main():
     p.add_argument("--budgets", type=int, nargs="+", default=[500, 1000, 2000, 4000])
     p.add_argument("--samples", type=int, nargs="+", default=[0], help="numbers of the samples")
     p.add_argument("--methods", nargs="+", default=USUAL)
-    p.add_argument("--kept", type=Path, default=Path("many_players_kept"), help="folder for the outputs of networks")
+    p.add_argument("--kept", type=Path, default=cache_dir() / "many_players", help="folder for the outputs of networks")
     a = p.parse_args()
+    if a.kind == "table": return write_page()
     torch.set_num_threads(1)
     if a.kind == "check": return check()
+    if a.kind == "whole": return [whole(n, a.samples, a.budgets, a.kept) for n in a.players]
     for seed in a.samples:
         for n in a.players:
             game, clean = planted(n, seed) if a.kind == "planted" else (GAMES[a.kind](n, seed, a.kept), None)
