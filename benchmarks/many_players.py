@@ -386,11 +386,12 @@ def interval(values, times=10_000):
 def cells():
     "For each kind of game and budget: its title and a row for each method."
     rows = pd.read_csv(CSV)
+    rows["one"] = rows.players.astype(str) + "/" + rows["sample"].astype(str)
     for kind, low, high, title in GROUPS:
         here = rows[(rows.game == kind) & rows.players.between(low, high)]
         for budget, cell in here.groupby("budget"):
-            players = " and ".join(map(str, sorted(set(cell.players))))
-            yield title.format(players), int(budget), cell.assign(one=cell.players.astype(str) + "/" + cell["sample"].astype(str))
+            cell = cell[cell.one.isin(cell.one[cell.method == OURS])]           # samples that ours has seen too
+            if len(cell): yield title.format(" and ".join(map(str, sorted(set(cell.players))))), int(budget), cell
 
 
 def means(cell):
@@ -414,18 +415,20 @@ def cell_table(cell):
     return "\n".join(lines)
 
 
+def best_of(kinds):
+    return (f"{NAMES.get(kinds.R2.idxmax(), kinds.R2.idxmax())} | {kinds.R2.max():.3f}", kinds.R2.max()) if len(kinds) else (" | ", -np.inf)
+
+
 def summary():
-    "Ours against the peer that is best on the mean of the same samples."
-    lines = ["| game | budget | samples | interlib | at most 200 | best peer | | lead |", "|---|---|---|---|---|---|---|---|"]
+    "Ours against the peers that are best on the mean of the same samples."
+    lines = ["| game | budget | samples | interlib | best peer | | at most 200 effects | best peer with at most 200 | |", "|" + "---|" * 9]
     for title, budget, cell in cells():
         kinds, most = means(cell), cell.one.nunique()
         kinds = kinds[kinds.samples == most]
         peers = kinds[~kinds.index.str.startswith("interlib")]
-        if OURS not in kinds.index or not len(peers): continue
-        mine, sparse, best = kinds.R2[OURS], kinds.R2[SPARSE], peers.R2.max()
-        bold = lambda r2: f"**{r2:.3f}**" if r2 >= best else f"{r2:.3f}"
-        lines.append(f"| {title} | {budget:,} | {most} | {bold(mine)} | {bold(sparse)} | {NAMES.get(peers.R2.idxmax(), peers.R2.idxmax())} | "
-                     f"{best:.3f} | {mine - best:+.3f} |")
+        (peer, best), (few, best_few) = best_of(peers), best_of(peers[peers.effects <= 200])
+        bold = lambda r2, other: f"**{r2:.3f}**" if r2 >= other else f"{r2:.3f}"
+        lines.append(f"| {title} | {budget:,} | {most} | {bold(kinds.R2[OURS], best)} | {peer} | {bold(kinds.R2[SPARSE], best_few)} | {few} |")
     return "\n".join(lines)
 
 
