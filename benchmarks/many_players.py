@@ -12,6 +12,7 @@ given by `--kept`, so that no coalition is evaluated twice.
 import argparse
 import time
 import warnings
+from itertools import islice
 from pathlib import Path
 from zlib import crc32
 
@@ -92,9 +93,9 @@ def review(n, seed, kept):
     from interlib.nets.recipes import load_trained
     model, tokenizer, _ = load_trained("minilm-sentiment", progress=False)
     split = il.data.movie_reviews(progress=False)
-    texts = [i for i, text in enumerate(split.test_x) if len(text.split()) == n]
-    i = texts[seed]
-    game = il.text_game(model, tokenizer, split.test_x[i], target=int(split.test_y[i]))
+    texts = (i for i, text in enumerate(split.test_x) if len(text.split()) == n)
+    games = (il.text_game(model, tokenizer, split.test_x[i], target=int(split.test_y[i])) for i in texts)
+    game = next(islice((g for g in games if len(g.players) == n), seed, None))
     return of_network(game, kept, f"review-{n}-{seed}")
 
 
