@@ -1,7 +1,7 @@
 """Which method predicts unseen coalitions best, from how many? The same held-out coalitions for all.
 
-    python benchmarks/many_players.py planted 40 --samples 5     # also: review, prompt, picture
-    python benchmarks/many_players.py review 20 32 --samples 4   # reviews of 20 to 31 words
+    python benchmarks/many_players.py planted 40 64 --samples 0 1 2      # two sizes, three samples of each
+    python benchmarks/many_players.py review 22 --budgets 500 1000       # also: prompt, picture
     python benchmarks/many_players.py whole 10                   # tables that are known as a whole
     python benchmarks/many_players.py check                      # that the peers' results are read as they are meant
     python benchmarks/many_players.py table                      # writes docs/many_players.md
