@@ -171,7 +171,7 @@ def test_an_interrupted_table_of_edits_is_found_again(models, tmp_path):
 
 def test_the_command_takes_units_and_answers(tiny_lm, tmp_path):
     from interlib.app import cli
-    from interlib.app.arguments import UNITS as told
+    from interlib.app.arguments import TEXT_UNITS as told
     from interlib.model.text_players import UNITS_OF_TEXT
     assert {*told} == {"token", *UNITS_OF_TEXT}
     model, tokenizer = tiny_lm
