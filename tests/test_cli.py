@@ -170,7 +170,7 @@ BAD = {
     "unknown player": ({}, ["--players", "red,moon"], 2, "the words are a, red, apple"),
     "empty players": ({}, ["--players", ""], 2, "players: got none"),
     "many players": (dict(text="apple " * 30), ["--players", "apple " * 30, "--budget", "all"], 2, "with 30 players"),
-    "target": ({}, ["--target", "red apple"], 2, "target: got ' red apple', which is 2 tokens"),
+    "target": ({}, ["--target", ""], 2, "target: got ''; it must be a string that is not empty"),
     "baseline": ({}, ["--baseline", "red apple"], 2, "baseline: got 'red apple'"),
     "output": ({}, ["--output", "logodds"], 2, "one of 'log_odds', 'log_prob', 'prob', 'logit'"),
     "noise": ({}, ["--noise", "2"], 2, "noise: got 2.0; it must be from 0 to 1"),
@@ -205,7 +205,7 @@ def test_help(capsys):
     assert main(["--help"]) == 0 and "example" in capsys.readouterr().out
     assert main(["explain", "--help"]) == 0
     told = capsys.readouterr().out
-    for option in "--model --players --target --baseline --output --chat --noise --out --cache --device --batch-size --json --quiet --debug".split(): assert option in told
+    for option in "--model --unit --players --target --baseline --output --chat --noise --out --cache --device --batch-size --json --quiet --debug".split(): assert option in told
     assert main(["--version"]) == 0 and capsys.readouterr().out.strip() == f"interlib {il.__version__}"
 
 

@@ -355,7 +355,10 @@ def test_no_text_steers_the_terminal(odd, run, lm, monkeypatch):
     text = f"a red apple {odd} falls"
     code, out, err = run("explain", text, "--model", lm, "--players", 3, "--quiet", "--out", "o")
     assert code == 0 and not controls(out + err) and odd[odd.index(controls(odd)[0])].encode("unicode_escape").decode() in out
-    for args in (["--target", odd + " moon"], ["--baseline", odd + " moon"], ["--players", odd + "x"], ["--model", odd], ["--device", odd], ["--" + odd], ["--output", odd]):
+    if "\x00" not in odd:                                                   # an answer of several tokens
+        code, out, err = run("explain", "a red apple", "--model", lm, "--quiet", "--target", odd + " moon", "--out", "o")
+        assert code == 0 and not controls(out + err), (out, err)
+    for args in (["--baseline", odd + " moon"], ["--players", odd + "x"], ["--model", odd], ["--device", odd], ["--" + odd], ["--output", odd]):
         if "\x00" in odd: continue                                          # the system itself refuses it
         code, out, err = run("explain", "a red apple", *([] if "--model" in args else ["--model", lm]), "--quiet", *args)
         assert code in (1, 2) and err and not controls(out + err), (args, err)
