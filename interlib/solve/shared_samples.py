@@ -167,7 +167,7 @@ def fit_shared(
         objective = shared.cost(price)
         bound, found = search_shared(shared, lam, price, effort, limit)
         nodes, best = nodes + found.nodes, max(best, bound)
-        if objective - best <= effort.gap * objective: break
+        if objective - best <= effort.gap * objective or effort.spent(nodes): break
         if shared.columns.add(found.patterns): continue
         if limit >= effort.nodes: break
         limit = effort.nodes

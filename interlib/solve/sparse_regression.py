@@ -165,8 +165,14 @@ class Effort:
     max_order:int = None # players of a conjunction at most
     single:float = .5 # price of an effect of one player, relative to that of others
     quick:int = 10_000 # nodes of a search that looks for columns
-    nodes:int = 500_000 # nodes of a search that proves that there are none
+    nodes:int = 500_000 # nodes of the searches that prove that there are none
     added:int = 100 # columns added at a time
+
+    def spent(self,
+        nodes:int, # looked at so far
+    )->bool:
+        "Is it time to end a proof?"
+        return self.nodes > self.quick and nodes >= self.nodes
 
 
 def prices(
@@ -225,7 +231,7 @@ def fit_all(
     for rounds in range(1, 10_000):
         x, objective, bound, found = solve_and_search(columns, lam, x, cheap, effort, limit)
         nodes, best = nodes + found.nodes, max(best, bound)
-        if objective - best <= effort.gap * objective: break
+        if objective - best <= effort.gap * objective or effort.spent(nodes): break
         if columns.add(found.patterns): continue
         if limit >= effort.nodes: break                     # nothing is left to add, as far as could be seen
         limit = effort.nodes
