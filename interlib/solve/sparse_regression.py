@@ -195,7 +195,7 @@ def solve_columns(
 ): # effects `(c,)`
     "Solves the lasso over the columns that are there."
     x = np.concatenate([x, np.zeros(len(columns) - len(x))])
-    if len(x): descend_lasso(columns.gram, columns.score, x, price, slack * price.max())
+    if len(x): descend_lasso(columns.gram, columns.score, x, price, slack * price.min())
     return polish(columns, x, price, slack)
 
 # %% ../../nbs/solve/07_sparse_regression.ipynb #a5fcce8b
