@@ -240,7 +240,9 @@ def test_forged_choices_are_refused_or_told(tiny_lm):
     for widget, state in ((e.most, {"value": 10**9}), (e.noise, {"value": 1e9}), (e.number, {"value": -5})): widget.set_state(state)
     assert e.most.value == 13 and e.noise.value == 1 and e.number.value == 0
     e.target.set_state({"value": "9" * 100_000})
-    assert "Error" in answered(e).work.where.value and e.x is None
+    assert "target: got 100,000 characters" in answered(e).work.where.value and e.x is None
+    e.target.set_state({"value": "9" * 5_000})
+    assert "target: got 5,001 tokens behind" in answered(e).work.where.value and e.x is None
     e.budget.set_state({"value": 10**9})
     assert e.budget.value == 16_000
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2)).eval()
@@ -292,6 +294,8 @@ def test_a_long_text_is_explained_from_drawn_maskings(tiny_lm):
     e.toggles.press([True] * 14 + [False] * 11)                        # somebody chooses fourteen
     assert e.budget.layout.display == "flex" and answered(e).x.n == 14
     e.toggles.press([True] * 13 + [False] * 12)
+    assert e.budget.layout.display == "none"
+    e.toggles.press([True] * 9 + [False] * 16)
     assert e.budget.layout.display == "none" and answered(e).x.meta.get("coalitions") is None and e.v is not None
 
 
@@ -469,11 +473,11 @@ def test_four_thousand_words_are_refused_at_once(app, browser):
 def test_mistakes_are_explained_on_the_page(app, browser):
     page = Page(browser, app, ".il-explorer", height=2000)
     browser.click(".il-explorer input[placeholder='the most probable']")
-    browser("Input.insertText", text="no such token at all")
+    browser("Input.insertText", text="no such answer " * 400)
     browser.press("Tab")
     browser.click(".il-explorer .mod-primary")
     page.until("document.body.innerText.includes('ValueError')", 120)
-    assert "no such token at all', which is 5 tokens" in page.js("document.querySelector('.wrong').innerText")
+    assert "target: got 6,000 characters" in page.js("document.querySelector('.wrong').innerText")
 
 
 PANELS = """

@@ -305,7 +305,7 @@ class Explorer(Form):
     def _answer(self, name, question, work):
         "Returns the game, its interactions and the buttons of its players."
         is_text = pictures_of(self.models[name]) is None
-        check_size(question.text if is_text else "", question.chosen)
+        check_size(question.text if is_text else "", question.chosen, question.target or "")
         if name not in self.loaded: self._load(name, work)
         network, other = self.loaded[name]
         work("asking for players and target")

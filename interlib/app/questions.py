@@ -120,11 +120,13 @@ DRAWS = 2_000 # coalitions that are drawn where there are too many for a table, 
 def check_size(
     text:str, # as it was typed
     chosen=(), # numbers of the words or patches that were clicked
+    target:str="", # as it was typed
 )->None:
-    "Raises `ValueError` for a text or a choice that is too long for a page."
+    "Raises `ValueError` for a text, a choice or a target that is too long for a page."
     longer = "; il.text_game takes longer ones"
-    if len(text) > LETTERS:
-        raise ValueError(f"text: got {len(text):,} characters; here it may have {LETTERS:,}{longer}")
+    for name, typed in (("text", text), ("target", target)):
+        if len(typed) <= LETTERS: continue
+        raise ValueError(f"{name}: got {len(typed):,} characters; here it may have {LETTERS:,}{longer}")
     count = len(words(text))
     if count > WORDS: raise ValueError(f"text: got {count:,} words; here it may have {WORDS}{longer}")
     if len(chosen) > PLAYERS:

@@ -17,6 +17,7 @@ from interlib.model.answer_tokens import (
     answer_classes,
     answer_ids,
     answer_logits,
+    check_room,
     choice_logits,
     decoded_answer,
     decoded_logits,
@@ -150,7 +151,8 @@ def read_choice(
     "Returns how a causal model is asked to choose among answers."
     if isinstance(answers, str) or not hasattr(answers, "__len__") or len(answers) < 2:
         refuse("answers", answers, "a list of two answers or more", TypeError)
-    ids = [answer_ids(tokenizer, sample.prompt, a, "answers") for a in answers]
+    ids, length = [answer_ids(tokenizer, sample.prompt, a, "answers") for a in answers], len(x)
+    check_room(model, length, max(map(len, ids)), "answers")
     if len({*map(tuple, ids)}) < len(ids): refuse("answers", answers, "a list of different answers")
     given = {"answers": [torch.tensor(own, device=x.device) for own in ids]}
     z = choice_logits(model, x[None], **given)
@@ -166,7 +168,10 @@ def read_decoder(
 )->TextReader:
     "Returns how the decoder of an encoder-decoder is asked for an answer."
     text = {k: t for k, t in sample.given.items() if k in ("input_ids", "attention_mask")}
-    ids = decoded_answer(model, text, answer_length) if target is None else answer_ids(tokenizer, "", target)
+    own = target is None
+    if own: check_room(model, 1, answer_length, "answer_length")
+    ids = decoded_answer(model, text, answer_length) if own else answer_ids(tokenizer, "", target)
+    check_room(model, 1, len(ids), "target")
     mask = {k: t for k, t in text.items() if k != "input_ids"}
     given = {"answer": torch.tensor(ids, device=x.device), **mask}
     z, said = decoded_logits(model, x[None], **given), spoken(tokenizer, ids)
@@ -181,10 +186,14 @@ def answer_asked(
     target, answer_length, # as the user gave them
 ): # token numbers of an answer of several; None for one token
     "Tells whether an answer of several tokens is asked for, and which."
-    if target is None and answer_length != 1: return greedy_answer(model, sample.given["input_ids"], answer_length)
+    length = sample.given["input_ids"].shape[1]
+    if target is None and answer_length != 1:
+        check_room(model, length, answer_length, "answer_length")
+        return greedy_answer(model, sample.given["input_ids"], answer_length)
     if not isinstance(target, str) or getattr(target, "number", None) is not None: return None
     if token_after(tokenizer, sample.prompt, z.argmax().item()) == target: return None
     ids = answer_ids(tokenizer, sample.prompt, target)
+    check_room(model, length, len(ids), "target")
     return ids if len(ids) > 1 else None
 
 
