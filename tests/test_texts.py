@@ -180,3 +180,13 @@ def test_the_command_takes_units_and_answers(tiny_lm, tmp_path):
     assert cli.main(call) == 0
     x = il.Interactions.load(tmp_path / "out" / "interactions.safetensors")
     assert x.players == ["The apple falls.", "It is red."] and x.meta["unit"] == "sentence" and len(x.meta["answer"]) > 1
+
+
+def test_what_does_not_play_is_never_removed(tiny_lm):
+    "A text of nothing but players cannot be emptied; some of them can be removed."
+    text = "A red apple falls. It lies there! Who eats it?"
+    how = dict(unit="sentence", baseline="remove")
+    with pytest.raises(ValueError, match="nothing is left of the text"): il.evaluate(il.text_game(*tiny_lm, text, **how), progress=False)
+    for players in (["Who eats it?", "A red apple falls."], 2, [1]):
+        game = il.text_game(*tiny_lm, text, players, **how)
+        assert il.evaluate(game, progress=False).isfinite().all()

@@ -118,7 +118,7 @@ def test_cancelling_an_evaluation_leaves_the_model_as_it_was():
     game.batch, work = 16, Work()
     def ask(work): il.evaluate(game, progress=lambda done, total: (work("asking", done, total), time.sleep(.002)))
     work.start(ask, lambda _: None)
-    time.sleep(.3)
+    while work.busy and not work.bar.value: time.sleep(.005)
     assert work.busy and 0 < work.bar.value < 1000
     work.cancel()
     work.thread.join(5)
@@ -269,6 +269,56 @@ def test_players_and_noise_are_the_ones_asked_for(tiny_lm):
     assert answered(pictures).x.n == 5 and pictures.players.layout.display == "flex"
     pictures.toggles.buttons[8].value = True
     assert pictures.choose.value
+
+
+def test_sentences_tokens_and_signs_play(tiny_lm):
+    e = Explorer({"lm": tiny_lm}, text="A red apple falls. It lies there! Who eats it?")
+    e.unit.value = "sentence"
+    sentences = ["A red apple falls.", "It lies there!", "Who eats it?"]
+    assert [b.description for b in e.toggles.buttons] == sentences
+    assert answered(e).x.players == sentences and e.x.meta["unit"] == "sentence"
+    e.toggles.press([True, False, True])
+    assert answered(e).x.players == sentences[::2]
+    e.baseline.value = "remove"
+    assert answered(e).x.players == sentences[::2] and e.x.meta["baseline"] == "remove"
+    e.unit.value, e.most.value = "token", 4
+    assert not e.toggles.buttons and e.choose.disabled and answered(e).x.n == 4 and not e.choose.value
+    e.unit.value = "sign"
+    assert "?" in [b.description for b in e.toggles.buttons] and not e.choose.disabled
+    e.unit.value, e.text.value = "word", "\u6211\u559c\u6b61\u860b\u679c"              # a sentence without blanks
+    e.most.value = 2
+    assert len(e.toggles.buttons) > 1 and answered(e).x.n == 2
+    e.chat.value = True
+    assert "chat" in answered(e).work.where.value and "Error" in e.work.where.value        # this tokenizer has no template
+
+
+def test_a_photograph_of_the_users_own():
+    import io
+    from datetime import datetime
+    from PIL import Image
+    about = {"name": "a", "type": "image/png", "last_modified": datetime(2026, 1, 1)}
+    def file(content): return ({**about, "size": len(content), "content": memoryview(content)},)
+    out = io.BytesIO()
+    Image.new("RGB", (90, 60), (200, 30, 30)).save(out, "png")
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3)).eval()
+    net.pretrained_cfg = dict(input_size=(3, 32, 32), mean=(.5,) * 3, std=(.5,) * 3)
+    e = Explorer({"net": (net, torch.rand(2, 3, 32, 32)), "other": classifier()}, grid=2)
+    assert e.photo.layout.display == "flex" and e.number.max == 1
+    e.photo.value = file(b"<script>")
+    assert "picture: got 8 bytes that are no picture" in e.hint.value and e.number.max == 1
+    e.photo.value = file(out.getvalue())
+    assert e.number.max == e.number.value == 2 and not e.photo.value
+    e.choose.value = True
+    e.toggles.press([True, False, True, True])
+    assert answered(e).x.n == 3
+    red = e.game.masked.x
+    assert red.shape == (3, 32, 32) and torch.allclose(red[:, 16, 16], torch.tensor([200, 30, 30]) / 255 * 2 - 1, atol=1e-6)
+    e.grid.value = 3
+    assert len(e.toggles.buttons) == 9
+    e.model.value = "other"
+    assert e.photo.layout.display == "none" and e.number.max == 0
+    e.model.value = "net"
+    assert e.number.max == 2                                                                # it is still there
 
 
 LONG = "The old man who lived in the small house by the river went every day to the bank of the town and came back late"

@@ -13,13 +13,16 @@ from functools import partial
 from html import escape
 from pathlib import Path
 
+import torch
 from ipywidgets import (
     HTML,
     BoundedFloatText,
     BoundedIntText,
     Box,
     Button,
+    Checkbox,
     Dropdown,
+    FileUpload,
     HBox,
     IntSlider,
     Layout,
@@ -30,6 +33,7 @@ from ipywidgets import (
 )
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from .arguments import TEXT_UNITS
 from .explanation import TABLE_UP_TO, about_work, explain, from_samples
 from interlib.app.questions import (
     DRAWS,
@@ -40,10 +44,13 @@ from interlib.app.questions import (
     baselines_of,
     check_offer,
     check_size,
+    form_of,
     game_from_picture,
     game_from_text,
     load_network,
+    photograph,
     pictures_of,
+    text_parts,
 )
 from .report import facts, name_target
 from .result_widgets import WhatIf
@@ -54,7 +61,7 @@ from .widget_work import Work
 from ..core.interactions import Interactions
 from ..core.transforms import shapley
 from ..model.games import Game
-from ..model.regions import regions_of, words
+from ..model.regions import regions_of
 from ..model.sampling import sample
 from ..solve.solvers import check_decomposition
 
@@ -154,26 +161,43 @@ class Form(Panel):
         grid:int, # patches per side of a picture
         below:list, # widgets below the form
     ):
-        self.models, self.grid = models, grid
+        self.models = models
         self.loaded = {}                                    # name of a model -> network, and its tokenizer or pictures
+        self.own = {}                                       # name of a model -> the user's photographs `(N, C, H, W)`
         self.sample = self.toggles = None
-        self._make_sample_fields(text)
+        self.model = Dropdown(options=list(models), description="model", layout=Layout(width="98%"))
+        self.model.observe(self._change_model, "value")
+        self._make_text_fields(text)
+        self._make_picture_fields(grid)
         self._make_player_fields()
         self._make_how_fields()
-        whom = wrap_row(self.most, self.choose, self.budget)
-        how = wrap_row(self.baseline, self.output, self.target, self.noise)
-        super().__init__([self.model, self.text, self.number, whom, self.hint, self.players, how, *below])
+        super().__init__([*self._lay_out(), *below])
         self._change_model()
 
-    def _make_sample_fields(self, text):
-        self.model = Dropdown(options=list(self.models), description="model", layout=Layout(width="98%"))
-        self.model.observe(self._change_model, "value")
+    def _lay_out(self)->list: # of widgets, one below the other
+        what = [self.model, self.text, self.chat, self.number, self.photo]
+        whom = wrap_row(self.unit, self.grid, self.most, self.choose, self.budget)
+        how = wrap_row(self.baseline, self.output, self.target, self.noise)
+        return [*what, whom, self.hint, self.players, how]
+
+    def _make_text_fields(self, text):
         wide = Layout(width="98%")
         self.text = Textarea(text, description="text", rows=2, continuous_update=False, layout=wide)
         self.text.observe(self._change_sample, "value")
+        tooltip = "what a user says to a model that talks: its chat template goes round the text"
+        self.chat = Checkbox(False, description="say it in the model's chat template", indent=False, tooltip=tooltip)
+        self.unit = Dropdown(options=TEXT_UNITS, description="parts", tooltip="what may play")
+        self.unit.observe(self._change_sample, "value")
+
+    def _make_picture_fields(self, grid):
         wide = Layout(width="98%")
         self.number = IntSlider(0, 0, 0, description="picture", continuous_update=False, layout=wide)
         self.number.observe(self._change_sample, "value")
+        self.photo = FileUpload(accept="image/*", description="a photograph of yours", layout=Layout(width="auto"))
+        self.photo.observe(self._add_photograph, "value")
+        tooltip = "cells per side of the picture"
+        self.grid = BoundedIntText(grid, min=1, max=max(14, grid), description="grid", tooltip=tooltip)
+        self.grid.observe(self._change_sample, "value")
 
     def _make_player_fields(self):
         tooltip = "how many players: those with the largest effect"
@@ -195,14 +219,31 @@ class Form(Panel):
 
     def _change_model(self, _=None):
         "Shows the text field or the pictures, and what can stand in for a masked part."
-        self.pictures = pictures_of(self.models[self.model.value])
+        name = self.model.value
+        self.pictures = pictures_of(self.models[name])
         seen = self.pictures is not None
-        self.text.layout.display = "none" if seen else "flex"
-        self.number.layout.display = "flex" if seen else "none"
-        if seen: self.number.max = len(self.pictures) - 1
+        for field in (self.text, self.chat, self.unit): field.layout.display = "none" if seen else "flex"
+        for field in (self.number, self.grid): field.layout.display = "flex" if seen else "none"
+        self.photo.layout.display = "flex" if seen and form_of(self.models[name]) else "none"
+        if seen:
+            self.pictures = torch.cat([self.pictures, *self.own.get(name, [])])
+            self.number.max = len(self.pictures) - 1
         self._offer_baselines()
         self.baseline.value = self.baseline.options[0]
         self._change_sample()
+
+    def _add_photograph(self, _=None):
+        "Takes what was uploaded as the last picture, and shows it; what is no picture is said."
+        if not self.photo.value: return
+        name, content = self.model.value, bytes(self.photo.value[0]["content"])
+        self.photo.value = ()
+        try: own = photograph(content, form_of(self.models[name]))
+        except ValueError as e:
+            self.hint.value = page(element("div", escape(str(e)), class_="wrong"))
+            return
+        self.own.setdefault(name, []).append(own.to(self.pictures))
+        self._change_model()
+        self.number.value = self.number.max
 
     def _offer_baselines(self):
         "Offers what the model has, as far as that is known; what was chosen stays chosen."
@@ -218,23 +259,24 @@ class Form(Panel):
         if self.toggles: discard(self.toggles)
         wrong = ""
         if self.pictures is None:
-            try: check_size(self.text.value)
+            try: check_size(self.text.value, unit=self.unit.value)
             except ValueError as e: wrong = str(e)
         self.sample = self._text_sample(wrong) if self.pictures is None else self._picture_sample()
         self.toggles = Toggles(self.sample, self._on_click, pressed=False, pick=True)
         self.players.children = [self.toggles]
         self.most.max = max(TABLE_UP_TO, min(PLAYERS, len(self.toggles.buttons)))
+        self.choose.disabled = not self.toggles.buttons
         self.choose.value = False
         self._change_choice()
         if wrong: self.hint.value = page(element("div", escape(wrong), class_="wrong"))
 
     def _text_sample(self, wrong):
-        found = [] if wrong else words(self.text.value)
-        return Sample([(word.text, i) for i, word in enumerate(found)])
+        found = [] if wrong else text_parts(self.text.value, self.unit.value)
+        return Sample([(part, i) for i, part in enumerate(found)])
 
     def _picture_sample(self):
         picture = self.pictures[self.number.value]
-        names, regions = regions_of(*picture.shape[1:], self.grid, 0)
+        names, regions = regions_of(*picture.shape[1:], self.grid.value, 0)
         return Sample([(name, i) for i, name in enumerate(names)], png(picture), boxes(regions))
 
     def _on_click(self):
@@ -249,7 +291,7 @@ class Form(Panel):
     def _change_choice(self, _=None):
         "Shows who can be chosen; a picture is always there, and a click on it chooses."
         chosen = self.choose.value
-        parts = "words" if self.pictures is None else "patches"
+        parts = f"{self.unit.value}s" if self.pictures is None else "patches"
         text = (f"Click {parts} to choose the players. "
                 f"If you choose none, the {self.most.value} with the largest effect are used.")
         self.most.disabled = chosen
@@ -262,7 +304,8 @@ class Form(Panel):
         chosen = [i for i, on in enumerate(self.toggles.states) if on and self.choose.value]
         return Question(
             self.text.value, self.number.value, chosen, self.most.value, self.baseline.value, self.output.value,
-            self.target.value or None, self.noise.value, self.budget.value,
+            self.target.value or None, self.noise.value, self.budget.value, self.unit.value, self.chat.value,
+            self.grid.value,
         )
 
 # %% ../../nbs/app/21_explorer.ipynb #bf633022
@@ -299,19 +342,19 @@ class Explorer(Form):
 
     def explain(self)->None:
         "Explains what is asked for now, in a thread; see `work`."
-        answer = partial(self._answer, self.model.value, self.question())
+        answer = partial(self._answer, self.model.value, self.question(), self.pictures)
         self.work.start(answer, partial(self._show, self.toggles))
 
-    def _answer(self, name, question, work):
+    def _answer(self, name, question, pictures, work):
         "Returns the game, its interactions and the buttons of its players."
-        is_text = pictures_of(self.models[name]) is None
-        check_size(question.text if is_text else "", question.chosen, question.target or "")
+        text = question.text if pictures is None else ""
+        check_size(text, question.chosen, question.target or "", question.unit)
         if name not in self.loaded: self._load(name, work)
         network, other = self.loaded[name]
         work("asking for players and target")
         with register_module_forward_pre_hook(work.hook):
-            if is_text: game, buttons = game_from_text(question, network, other)
-            else: game, buttons = game_from_picture(question, network, other, self.grid)
+            if pictures is None: game, buttons = game_from_text(question, network, other)
+            else: game, buttons = game_from_picture(question, network, pictures)
             return game, explain_at_work(game, question.noise, work, question.budget), buttons
 
     def _load(self, name, work):

@@ -111,16 +111,18 @@ def check_batch(
 def steady_game(
     game:Game, # of a network
     z:Tensor, # answers on the sample, asked alone `(1, classes)`
+    absent=None, # numbers of the players masked beside it; None: all
 )->Game: # the same, asked one by one if the answers depend on the batch
     """Returns a game whose outputs do not depend on the batch; warns if they did.
 
     Raises `ValueError` if they depend on chance, or on nothing but the batch."""
-    nobody_everybody = torch.tensor([[False] * game.n, [True] * game.n])
+    less_everybody = torch.ones(2, game.n, dtype=torch.bool)
+    less_everybody[0, slice(None) if absent is None else absent] = False
     with torch.inference_mode(): first = game.masked.value(z)
     if not isinstance(first, Tensor) or first.is_complex(): return game         # `evaluate` will say what is wrong
     few = with_references(game, 2)
-    alone = one_by_one(few)(nobody_everybody)
-    together = together_or_none(few, nobody_everybody)
+    alone = one_by_one(few)(less_everybody)
+    together = together_or_none(few, less_everybody)
     if together is None: return one_by_one(game)
     if alone.shape != together.shape or alone[1:].shape != first.shape: return game
     if not (alone + together + first).isfinite().all(): return game

@@ -60,13 +60,14 @@ def network_game(
 )->Game: # with the chosen players; its `meta["indices"]` says which they are
     "Returns the game of a network with its players chosen; all others join the background."
     check_choice(names, players, choose, what)
-    everybody = list(range(len(names)))
     game = Game(masked.outputs, names, device=masked.x.device, masked=masked, **about)
-    game = steady_game(choose_regions(game, everybody), z)
     if not isinstance(players, Integral): chosen = select_players(names, players, what)
     elif choose == "random": chosen = random_players(eligible(), int(players), seed, f"eligible {plural(what)}")
-    else: chosen = strongest_players(game, int(players))
-    return choose_regions(game, chosen)
+    else:
+        everybody = choose_regions(game, list(range(len(names))))
+        game = steady_game(everybody, z, absent=[0])        # without one, as it is asked to choose the strongest
+        chosen = strongest_players(game, int(players))
+    return steady_game(choose_regions(game, chosen), z)
 
 # %% ../../nbs/model/09_network_games.ipynb #f0b678ea
 def number_words(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VISION', 'OUTER', 'FIRST_BLOCK', 'BLOCK', 'CRANES', 'blank_network', 'timm_name', 'to_timm', 'imagenet_classes',
-           'convert_vision', 'vision_error', 'load_vision']
+           'vision_form', 'convert_vision', 'vision_error', 'load_vision']
 
 # %% ../../nbs/nets/15_vision.ipynb #b924e1c4
 import os
@@ -20,6 +20,7 @@ from ..core.checks import listing, refuse
 from .fetch import CARRIERS, cache_dir, check_files, fetch, list_files, workspace
 from .language_models import check_place
 from .networks import fixed_seed
+from .pictures import PictureForm, picture_form
 
 # %% ../../nbs/nets/15_vision.ipynb #4f7cf08a
 VISION = {
@@ -80,6 +81,15 @@ def imagenet_classes()->list: # of 1,000 names, each different
     whole = [info.index_to_description(i) for i in range(1000)]
     short = [name.split(",")[0].strip() for name in whole]
     return [CRANES.get(i) or (short[i] if short.count(short[i]) == 1 else whole[i]) for i in range(1000)]
+
+# %% ../../nbs/nets/15_vision.ipynb #0a1ea91b
+def vision_form(
+    name:str, # a key of `VISION`
+)->PictureForm:
+    "Returns how a built-in network wants its pictures, without loading it."
+    from timm.models import get_pretrained_cfg
+    said = get_pretrained_cfg(VISION[name]).to_dict()
+    return picture_form(SimpleNamespace(pretrained_cfg=said))
 
 # %% ../../nbs/nets/15_vision.ipynb #73640940
 def convert_vision(
