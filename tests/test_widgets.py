@@ -316,7 +316,7 @@ def test_a_photograph_of_the_users_own():
     e.grid.value = 3
     assert len(e.toggles.buttons) == 9
     e.model.value = "other"
-    assert e.photo.layout.display == "none" and e.number.max == 0
+    assert e.photo.layout.display == "none" and e.number.max == 1
     e.model.value = "net"
     assert e.number.max == 2                                                                # it is still there
 
@@ -395,11 +395,12 @@ def test_what_can_mask_is_what_the_model_has(tiny_lm, monkeypatch):
     for name in e.models:
         e.model.value = name
         offered[name] = list(e.baseline.options)
-    assert offered == {"no mask": ["mean", "zero"], "mask": ["mean", "zero", "mask"], "pictures": ["zero", "channel_mean", "blur"], "to come": ["mean", "zero"]}
+    assert offered == {"no mask": ["mean", "zero", "remove"], "mask": ["mean", "zero", "mask", "remove"], "pictures": ["zero", "channel_mean", "blur"], "to come": ["mean", "zero", "remove"]}
     monkeypatch.setattr(explorer, "load_network", lambda name, progress=False: (model, masked) if isinstance(name, str) else name)
     e.baseline.value = "zero"
     answered(e)
-    assert list(e.baseline.options) == ["mean", "zero", "mask"] and e.baseline.value == "zero"      # known now; what was chosen stays
+    assert list(e.baseline.options) == ["mean", "zero", "mask", "remove"] and e.baseline.value == "zero"      # known now; what was chosen stays
+    e.most.value = 3                                                   # so that something of the text is left
     for name in e.models:                                              # all that is offered works
         e.model.value = name
         if name == "mask": continue                                    # its token has no embedding in this model

@@ -175,8 +175,8 @@ class Form(Panel):
         self._change_model()
 
     def _lay_out(self)->list: # of widgets, one below the other
-        what = [self.model, self.text, self.chat, self.number, self.photo]
-        whom = wrap_row(self.unit, self.grid, self.most, self.choose, self.budget)
+        what = [self.model, self.text, self.chat, self.number]
+        whom = wrap_row(self.photo, self.unit, self.grid, self.most, self.choose, self.budget)
         how = wrap_row(self.baseline, self.output, self.target, self.noise)
         return [*what, whom, self.hint, self.players, how]
 
