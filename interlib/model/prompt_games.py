@@ -7,7 +7,7 @@ __all__ = ['MARK', 'ANSWERS_TABLE', 'parts_of_text', 'plain_numbers', 'numbers_o
            'Scoring', 'MaskedTexts', 'mask_texts', 'game_of_parts', 'game_inside', 'check_asking', 'scoring_of',
            'prompt_game']
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #a016f927
+# %% ../../nbs/model/19b_prompt_games.ipynb #dc7e3e64
 import hashlib
 import json
 import os
@@ -35,7 +35,7 @@ from .text_games import unit_note
 from .text_players import UNITS_OF_TEXT, group_spans, one_span
 from .text_samples import player_kind
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #aa8f6aee
+# %% ../../nbs/model/19b_prompt_games.ipynb #de0e4554
 def parts_of_text(
     text:str,
     unit="word", # a name in `UNITS_OF_TEXT`, or a list of `(start, end)`
@@ -51,7 +51,7 @@ def parts_of_text(
     else: spans = UNITS_OF_TEXT[one_of("unit", unit, UNITS_OF_TEXT, "a list of (start, end)")](text)
     return [(s.text, [(s.start, s.end)]) for s in spans]
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #147a0d9e
+# %% ../../nbs/model/19b_prompt_games.ipynb #195772f5
 def plain_numbers(
     got, # what a score returned
 )->Tensor: # float64, of any shape
@@ -78,7 +78,7 @@ def numbers_of_texts(
     if found.ndim in (1, 2) and len(found) == count and found.numel(): return found
     raise ValueError(f"score: asked about {count} texts, it returned shape {tuple(found.shape)}; it must be {want}")
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #30bf2f4c
+# %% ../../nbs/model/19b_prompt_games.ipynb #c0e510be
 MARK = 0x696C7067 # says in a file of SQLite that it holds answers to texts
 ANSWERS_TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, numbers TEXT, seal TEXT) WITHOUT ROWID"
 
@@ -144,7 +144,7 @@ class AnswerFile:
             db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", rows)
             db.execute("COMMIT")
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #224a2ae9
+# %% ../../nbs/model/19b_prompt_games.ipynb #bf38e183
 def answer_file(
     cache, # folder, or None
     name, # of the score, or None
@@ -164,7 +164,7 @@ def answer_file(
     found.check()
     return found
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #c9aa4160
+# %% ../../nbs/model/19b_prompt_games.ipynb #d0ab2f1b
 @dataclass(eq=False)
 class Scoring:
     "A score of texts, and all that it has answered: `scoring(texts)` is float64 `(k,)` or `(k, targets)`."
@@ -205,7 +205,7 @@ class Scoring:
         if self.file: return f"{count} {self.file.path}: the same call goes on from there"
         return f"{count} this game: asked again, it goes on from there"
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #abad0526
+# %% ../../nbs/model/19b_prompt_games.ipynb #d0476de4
 @patch
 def try_score(
     self:Scoring,
@@ -245,7 +245,7 @@ def send(
     told = f"it returned {got[bad].tolist()} for {texts[bad][:200]!r}"
     raise ValueError(f"score: {told}; it must be finite; {self.kept()}")
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #24f7aedc
+# %% ../../nbs/model/19b_prompt_games.ipynb #e58d0b1d
 @dataclass(eq=False)
 class MaskedTexts:
     "A text whose parts are taken out or replaced, and the score that reads what is left."
@@ -279,7 +279,7 @@ def mask_texts(
         if not isinstance(new, str): refuse("baseline", new, "a function from text to text", TypeError)
     return MaskedTexts(text, spans, edits, scoring)
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #5247a100
+# %% ../../nbs/model/19b_prompt_games.ipynb #eb6b93de
 def game_of_parts(
     text:str,
     parts:list, # of `(name, list of (start, end))`: everything that can play
@@ -319,7 +319,7 @@ def game_inside(
     if parts: return again(masked.text, parts, masked.scoring)
     raise ValueError(f"unit: got {unit!r}; {masked.text[slice(*own[0])]!r} has no such part")
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #ca8de45d
+# %% ../../nbs/model/19b_prompt_games.ipynb #ab08f2e6
 def check_asking(
     score, text, baseline, target, output, # as for `prompt_game`
 )->None:
@@ -346,7 +346,7 @@ def scoring_of(
     several = isinstance(target, (list, tuple))
     return Scoring(score, None, batch, retries, wait, calls, (len(target),) if several else None)
 
-# %% ../../nbs/model/19b_prompt_games.ipynb #1bbdecfb
+# %% ../../nbs/model/19b_prompt_games.ipynb #09b37389
 def prompt_game(
     score, # function: list of strings -> a real number for each `(k,)`, or several `(k, targets)`
     text:str, # the prompt
