@@ -23,6 +23,7 @@ from .model.image_games import image_game
 from .model.text_games import text_game, zoom
 from .model.feature_games import feature_game
 from .model.table_games import tabular_game
+from .model.prompt_games import prompt_game
 from .model.concepts import concept_game
 from .model.costs import cost
 from .model.evaluation import evaluate
@@ -50,7 +51,7 @@ __all__ = [
     "explain_samples", "explainers", "feature_game", "first_order", "generalization_power", "harsanyi",
     "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "load_vision", "masks", "match_samples", "members", "networks",
     "offsetting", "open_model", "open_sweep", "or_inverse", "or_transform", "order_strength", "orders", "planted",
-    "plots", "rankings", "sample", "samples", "shapley", "shapley_interactions", "shared_interactions", "shared_strength",
+    "plots", "prompt_game", "rankings", "sample", "samples", "shapley", "shapley_interactions", "shared_interactions", "shared_strength",
     "sparsity", "sparsity_bound", "sparsity_conditions", "sweep", "tabular_game", "taylor", "taylor_methods",
     "taylor_principles", "text_game", "training", "transferability", "zoom",
 ]

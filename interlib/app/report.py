@@ -286,8 +286,9 @@ def say_asked(
     target, unit, baseline = name_target(x), name_unit(x), x.meta.get("baseline")
     asked = f"the {unit} of “{target}”" if target else f"its {unit}"
     if "words" in x.meta:
-        vectors = {"mean": "the mean of all token embeddings", "zero": "a zero vector"}
-        stand_in = vectors.get(baseline, f"the token {baseline!r}")
+        known = {"mean": "the mean of all token embeddings", "zero": "a zero vector", "remove": "nothing"}
+        stand_in = known.get(baseline, f"the token {baseline!r}")
+        if str(baseline).startswith("replace:"): stand_in = repr(baseline.removeprefix("replace:"))
     else: stand_in = f"their baseline ({baseline})"
     parts = nouns(x)[1]
     return {

@@ -4,7 +4,7 @@ import lazy_loader
 ROOMS = [
     "outputs", "regions", "masking", "borrowing", "games", "batching", "answers", "targets", "choosing",
     "network_games", "image_games", "text_models", "text_targets", "text_players", "answer_tokens", "text_edits", "text_samples", "text_readers", "text_games", "layers", "feature_games", "rows",
-    "readings", "row_forms", "table_games", "batches", "prefix_tree", "value_tables", "precision", "evaluation", "costs",
+    "readings", "row_forms", "table_games", "prompt_games", "batches", "prefix_tree", "value_tables", "precision", "evaluation", "costs",
     "explainers", "activations", "factorising", "concept_finding", "concepts", "baselines", "sampling",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

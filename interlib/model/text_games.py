@@ -174,6 +174,6 @@ def zoom(
 
     Raises `ValueError` for a player that is not there or has no such parts, `TypeError` for another game."""
     if not isinstance(game, Game) or game.inside is None:
-        refuse("game", type(game).__name__, "a game that text_game made", TypeError)
+        refuse("game", type(game).__name__, "a game that text_game or prompt_game made", TypeError)
     i, = select_players(game.players, [player])
     return game.inside(game.meta["indices"], i, unit)
