@@ -294,7 +294,7 @@ def frames(
     import pandas as pd
     parts = [(source.names[k], k, source.frame.iloc[:, k].array) for k in source.order]
     def look_up(where):
-        found = pd.concat([pd.Series(values.take(where[:, k])) for _, k, values in parts], axis=1)
+        found = pd.concat([pd.Series(values.take(where[:, k]), dtype=values.dtype) for _, k, values in parts], axis=1)
         found.columns = pd.Index([name for name, _, _ in parts], tupleize_cols=False)
         return found
     return look_up
