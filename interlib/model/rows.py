@@ -138,6 +138,7 @@ def missing_as(
     "Returns missing values of the other side's type where all are missing, else the same values."
     import pandas as pd
     if not values.isna().all(): return values
+    if like.dtype == object: return values.astype(object)           # to encoders, None is not NaN
     whole = isinstance(like.dtype, np.dtype) and like.dtype.kind in "biu"
     return pd.Series([None] * len(values), dtype=np.float64 if whole else like.dtype)
 
