@@ -15,6 +15,7 @@ from .measure.sparsity import sparsity_bound
 from .nets.encoders import load_encoder, open_model
 from .nets.language_models import load_lm
 from .nets.recipes import load_trained
+from .nets.tables import fetch_table
 from .nets.vision import load_vision
 from .model.masking import Baseline
 from .model.baselines import learn_baseline
@@ -48,7 +49,7 @@ __all__ = [
     "Sparsity", "WhatIf", "allocation", "alternatives", "and_inverse", "and_or_game", "and_transform",
     "average_order", "axioms", "banzhaf", "banzhaf_interactions", "coalition", "concept_game", "concepts",
     "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_samples", "decompose_shared", "evaluate", "examples", "explain",
-    "explain_samples", "explainers", "feature_game", "first_order", "generalization_power", "harsanyi",
+    "explain_samples", "explainers", "feature_game", "fetch_table", "first_order", "generalization_power", "harsanyi",
     "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "load_vision", "masks", "match_samples", "members", "networks",
     "offsetting", "open_model", "open_sweep", "or_inverse", "or_transform", "order_strength", "orders", "planted",
     "plots", "prompt_game", "rankings", "sample", "samples", "shapley", "shapley_interactions", "shared_interactions", "shared_strength",

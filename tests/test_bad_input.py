@@ -163,6 +163,7 @@ CASES = {
         ("tabular_game(mlp, row, [0, 0, 0, 0], columns=['age', 'age', 'sex', 'sum'])", ValueError, "columns", "3 different names", "4 columns"),
         ("tabular_game(mlp, row, [0, 0, 0, 0], groups={'both': ['x0', 'x9']})", ValueError, "groups", "'x9'", "x0, x1, x2, x3"),
         ("tabular_game(mlp, row, [0, 0, 0, 0], groups=['x0'])", TypeError, "groups", "['x0']", "a dict"),
+        ("tabular_game(mlp, row, [0, 0, 0, 0], smooth=.02)", ValueError, "smooth", "0.02", "a network, which has logits; leave it out"),
         ("tabular_game(None, row, [0, 0, 0, 0])", TypeError, "predict", "NoneType", "a torch module, a scikit-learn estimator, or a function"),
     ],
     "Evaluation, baselines and explainers": [
@@ -192,6 +193,7 @@ CASES = {
     "Models, data and training": [
         ("load_lm(folder)", ValueError, "name", "FOLDER", "'smollm2', 'gemma3-270m', a folder written by save_pretrained, or a hub name"),
         ("load_lm('smollm2', dtype='float16')", TypeError, "dtype", "'float16'", "torch.float32 or torch.bfloat16"),
+        ("fetch_table('iris')", ValueError, "name", "'iris'", "one of 'adult', 'heart_disease', 'titanic'; tabular_game takes your own tables too"),
         ("load_encoder('minilm', classes=1)", ValueError, "classes", "1", "an int of 2 or more"),
         ("resnet(21)", ValueError, "depth", "21", "20, 32, 44, 56"),
         ("bert_tiny('bert')", TypeError, "vocab", "'bert'", "a tokenizer, or the size"),

@@ -55,11 +55,16 @@ def cannot_ask(
     problem, # the first exception
 ):
     "Raises what a model says about its rows as a `ValueError` that names the argument."
+    import pandas as pd
     if isinstance(problem, ValueError) and re.match("(predict|row): ", str(problem)): raise problem
     reason = next(iter(str(problem).strip().splitlines()), "")
     names = ", ".join(map(str, source.names))
+    is_text = lambda t: pd.api.types.is_object_dtype(t) or pd.api.types.is_string_dtype(t)
+    texts = [c for c, t in zip(source.names, source.frame.dtypes) if is_text(t)]
+    ask = "if it was a category in training, give row or baseline as a DataFrame of such types"
+    hint = "".join(f"; {c} is a text: {ask}" for c in texts[:1])
     raise ValueError(f"row: {model_name(predict)} does not take such rows, of the columns {names} "
-                     f"({type(problem).__name__}: {reason})") from problem
+                     f"({type(problem).__name__}: {reason}){hint}") from problem
 
 
 def check_forms(

@@ -138,6 +138,7 @@ def missing_as(
     "Returns missing values of the other side's type where all are missing, else the same values."
     import pandas as pd
     if not values.isna().all(): return values
+    if like.dtype == object: return values.astype(object)           # to encoders, None is not NaN
     whole = isinstance(like.dtype, np.dtype) and like.dtype.kind in "biu"
     return pd.Series([None] * len(values), dtype=np.float64 if whole else like.dtype)
 
@@ -294,7 +295,7 @@ def frames(
     import pandas as pd
     parts = [(source.names[k], k, source.frame.iloc[:, k].array) for k in source.order]
     def look_up(where):
-        found = pd.concat([pd.Series(values.take(where[:, k])) for _, k, values in parts], axis=1)
+        found = pd.concat([pd.Series(values.take(where[:, k]), dtype=values.dtype) for _, k, values in parts], axis=1)
         found.columns = pd.Index([name for name, _, _ in parts], tupleize_cols=False)
         return found
     return look_up

@@ -2,7 +2,7 @@
 import lazy_loader
 
 ROOMS = [
-    "fetch", "data", "code", "contents", "function_contents", "model_contents", "identity", "networks",
+    "fetch", "data", "tables", "code", "contents", "function_contents", "model_contents", "identity", "networks",
     "language_models", "encoders", "epochs", "histories", "training", "recipes",
     "pictures", "vision",
 ]
