@@ -23,6 +23,7 @@ from .model.games import Game
 from .model.image_games import image_game
 from .model.text_games import text_game, zoom
 from .model.feature_games import feature_game
+from .model.component_games import component_game
 from .model.table_games import tabular_game
 from .model.prompt_games import prompt_game
 from .model.concepts import concept_game
@@ -47,7 +48,7 @@ from .solve import first_order
 __all__ = [
     "Baseline", "Compare", "ConfusingSamples", "Explorer", "Game", "Interactions", "Samples", "Sharing", "Solution",
     "Sparsity", "WhatIf", "allocation", "alternatives", "and_inverse", "and_or_game", "and_transform",
-    "average_order", "axioms", "banzhaf", "banzhaf_interactions", "coalition", "concept_game", "concepts",
+    "average_order", "axioms", "banzhaf", "banzhaf_interactions", "coalition", "component_game", "concept_game", "concepts",
     "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_samples", "decompose_shared", "evaluate", "examples", "explain",
     "explain_samples", "explainers", "feature_game", "fetch_table", "first_order", "generalization_power", "harsanyi",
     "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "load_vision", "masks", "match_samples", "members", "networks",

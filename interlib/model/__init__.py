@@ -3,7 +3,7 @@ import lazy_loader
 
 ROOMS = [
     "outputs", "regions", "masking", "borrowing", "games", "batching", "answers", "targets", "choosing",
-    "network_games", "image_games", "text_models", "text_targets", "text_players", "answer_tokens", "text_edits", "text_samples", "text_readers", "text_games", "layers", "feature_games", "rows",
+    "network_games", "image_games", "text_models", "text_targets", "text_players", "answer_tokens", "text_edits", "text_samples", "text_readers", "text_games", "layers", "network_parts", "feature_games", "component_games", "rows",
     "readings", "row_forms", "table_games", "prompt_games", "batches", "prefix_tree", "value_tables", "precision", "evaluation", "costs",
     "explainers", "activations", "factorising", "concept_finding", "concepts", "baselines", "sampling",
 ]

@@ -17,6 +17,7 @@ from ..core.checks import number, refuse, whole
 from ..core.coalitions import masks
 from ..core.transforms import and_transform
 from .borrowing import borrow, model_name
+from .component_games import MaskedParts
 from .games import Game, Masked
 from .masking import Baseline
 from .text_edits import EditedText
@@ -129,6 +130,8 @@ def check_games(
         raise ValueError(f"games: got {found}; it must be a list of at least one Game")
     if any(g.masked is None or not isinstance(g.masked.model, torch.nn.Module) for g in games):
         raise ValueError("games: got a plain function; all must be games of a torch network")
+    if any(isinstance(g.masked, MaskedParts) for g in games):
+        raise ValueError("games: their players are parts of a network; a baseline is learned in the place of an input")
     if any(isinstance(g.masked, EditedText) for g in games):
         raise ValueError("games: their texts are edited; make them with a baseline of embeddings, such as 'mean'")
     check_common(games)

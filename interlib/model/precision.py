@@ -104,7 +104,7 @@ def compile_game(
 )->Game:
     "Returns the game with its network compiled by `torch.compile`; raises `ValueError` for one without a network."
     m = game.masked
-    if m is None or not isinstance(m.model, torch.nn.Module) or "layer" in game.meta:
+    if m is None or not isinstance(m.model, torch.nn.Module) or {"layer", "parts"} & {*game.meta}:
         raise ValueError("compiled: got True; only text, image and table games of torch networks can be compiled")
     own = replace(m, model=torch.compile(m.model))
     return replace(game, fn=own.outputs, masked=own)
