@@ -190,3 +190,47 @@ def test_what_does_not_play_is_never_removed(tiny_lm):
     for players in (["Who eats it?", "A red apple falls."], 2, [1]):
         game = il.text_game(*tiny_lm, text, players, **how)
         assert il.evaluate(game, progress=False).isfinite().all()
+
+
+def mean_state(model, ids):
+    base = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
+    return base(input_ids=ids).last_hidden_state.double().mean(1)
+
+
+@pytest.mark.parametrize("kind", ["language model", "encoder-decoder"])
+def test_similarity_is_the_angle_between_two_texts(tiny_lm, kind):
+    "Removal equals embedding the shortened text; masking no player the text itself; a text is most like itself."
+    model, tokenizer = tiny_lm
+    if kind == "encoder-decoder":
+        torch.manual_seed(0)
+        config = T5Config(vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0, eos_token_id=1, pad_token_id=0)
+        model = T5ForConditionalGeneration(config).eval()
+    text, reference = "A red apple falls to the ground", "the pull of gravity"
+    game = text_game(model, tokenizer, text, target=reference, output="similarity", baseline="remove", players=["red", "falls"])
+    read = lambda text: mean_state(model, torch.tensor([tokenizer(text)["input_ids"]]))
+    with torch.no_grad():
+        want = [torch.cosine_similarity(read(t), read(reference)).item() for t in ("A apple to the ground", "A red apple to the ground", "A apple falls to the ground", text)]
+    v = il.evaluate(game, progress=False)
+    assert torch.allclose(v, torch.tensor(want, dtype=v.dtype), atol=1e-5)
+    masked = text_game(model, tokenizer, text, target=text, output="similarity")
+    w = il.evaluate(masked, progress=False)
+    assert w.argmax() == 2**masked.n - 1 and w[-1] == pytest.approx(1, abs=1e-5) and w.min() < .999
+    assert masked.meta["target"] == text and masked.meta["output"] == "similarity"
+
+
+@pytest.mark.parametrize("wrong, said", [(dict(target=None), "target: got None; it must be a text to compare with"), (dict(target=["a"]), "target: got"), (dict(target="a", rival="b"), "rival: got 'b'"),
+                                         (dict(target="a", answers=["a", "b"]), "answers: got"), (dict(target="the pull " * 600), "target: got")])
+def test_similarity_without_a_text_to_compare_with(tiny_lm, wrong, said):
+    with pytest.raises((TypeError, ValueError), match=said): text_game(*tiny_lm, "A red apple falls", output="similarity", **wrong)
+
+
+@pytest.mark.parametrize("baseline, left", [("remove", "A apple falls"), ("replace:green", "A green apple falls"), (str.upper, "A RED apple falls")])
+def test_a_classifier_reads_the_edited_text(baseline, left):
+    "Sentence classifiers too are asked with what is left, tokenized anew."
+    from transformers import BertConfig, BertForSequenceClassification
+    tokenizer = il.load_encoder(progress=False)[1]
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)).eval()
+    game = text_game(model, tokenizer, "A red apple falls", ["red"], target=1, baseline=baseline, output="logit")
+    with torch.no_grad(): want = [model(**tokenizer(t, return_tensors="pt")).logits[0, 1].item() for t in (left, "A red apple falls")]
+    assert il.evaluate(game, progress=False).tolist() == pytest.approx(want, abs=1e-5)

@@ -114,7 +114,8 @@ class EditedText(Masked):
             these = [i for i, t in enumerate(rows) if t["input_ids"].shape[1] == length]
             x = embed(torch.cat([rows[i]["input_ids"] for i in these]))
             if self.appends: x = torch.cat([x, embed(answer[:-1]).expand(len(x), -1, -1)], 1)
-            given = {name: rows[these[0]].get(name, t) for name, t in self.given.items()}
+            asked = {name: t for name, t in self.given.items() if name != "edit"}
+            given = {name: rows[these[0]].get(name, t) for name, t in asked.items()}
             found |= dict(zip(these, self.value(self.logits(self.model, x, **given))))
         return torch.stack([found[i] for i in range(len(rows))])
 

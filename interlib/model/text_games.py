@@ -134,7 +134,8 @@ def text_game(
     target=None, # None: the most probable; a string (tokens, or a class name); a number; a list for several tables
     baseline="mean", # at the embeddings: "mean", "zero", "mask", "pad", "unk", "cls", a token, a tensor, a `Baseline`;
         # in the text: "remove", "replace:___" or a function from text to text
-    output="log_odds", # "log_odds", "log_prob", "prob", "logit", "margin", "divergence", or a function of the logits
+    output="log_odds", # "log_odds", "log_prob", "prob", "logit", "margin", "divergence", "similarity" (to the text that
+        # `target` is), or a function of the logits
     rival=None, # for "margin": the token, class or answer to compare with
     choose:str="strongest", # for an int: largest leave-one-out effect; or "random": any words with a meaning
     seed:int=0, # of the random choice
@@ -149,8 +150,8 @@ def text_game(
     Words are masked at their embeddings (Chen et al., 2024, Appendix P.2), where all positions stay; a tensor as
     baseline is `(d,)` or `(L, d)`. What does not play is always present. An answer of several tokens, also of an
     encoder-decoder, has the product of their probabilities; "divergence" is minus the KL divergence from the answer to
-    the whole text. Raises `TypeError` or `ValueError` for arguments that cannot be used, before anything but the text
-    itself has run."""
+    the whole text, "similarity" the cosine of the angle between two embeddings. Raises `TypeError` or `ValueError` for
+    arguments that cannot be used, before anything but the text itself has run."""
     check_text(model, tokenizer, text, chat, target=target, rival=rival, baseline=baseline)
     sample, what = read_text(model, tokenizer, text, chat, unit, groups), player_kind(unit, groups)
     asked = dict(target=target, rival=rival, answers=answers, answer_length=answer_length)

@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['classes_of_text', 'TextReader', 'text_question', 'divergence_from', 'decodes', 'with_tail', 'with_classes',
-           'read_answer', 'read_choice', 'read_decoder', 'answer_asked', 'text_reader']
+           'read_answer', 'read_choice', 'read_decoder', 'text_embedding', 'embedded_text', 'read_similarity',
+           'answer_asked', 'text_reader']
 
 # %% ../../nbs/model/12f_text_readers.ipynb #21770ec4
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from ..core.checks import refuse
 from interlib.model.answer_tokens import (
@@ -30,8 +32,10 @@ from .outputs import LOGITS
 from .targets import class_names, class_target, question
 from interlib.model.text_models import (
     accept_batches,
+    ask_embedded,
     complaint,
     embedding_of,
+    inputs_of,
     reader_of,
     text_answers,
     text_logits,
@@ -178,6 +182,48 @@ def read_decoder(
     reader = TextReader(decoded_logits, given, z, None, {})
     return with_classes(reader, [said, "anything else"], said, output, rival, answer=ids)
 
+# %% ../../nbs/model/12f_text_readers.ipynb #c224c796
+def text_embedding(
+    model, # of transformers
+    embeddings:Tensor, # `(B, L, d)`
+    **given, # as for `ask_embedded`
+)->Tensor: # float64 `(B, h)`, each of length 1
+    "Returns what texts are compared by: the mean of a model's last hidden states."
+    base = model.get_encoder() if decodes(model) else model.base_model
+    states = ask_embedded(base, embeddings, **given).last_hidden_state
+    return normalize(states.double().mean(1), dim=1)
+
+
+def embedded_text(
+    model, # of transformers
+    given:dict, # token numbers, attention mask and token types `(1, L)`
+)->Tensor: # float64 `(1, h)`
+    "Returns the embedding of a text, asked by its tokens; raises `TypeError` for a model without hidden states."
+    base = model.get_encoder() if decodes(model) else model.base_model
+    with accept_batches(model): states = getattr(base(**given), "last_hidden_state", None)
+    if states is not None: return normalize(states.double().mean(1), dim=1)
+    raise TypeError(f"model: {type(model).__name__} has no last hidden states, which 'similarity' compares")
+
+
+def read_similarity(
+    model, tokenizer, # as for `text_game`
+    sample:TextSample, # as the model reads it
+    x:Tensor, # its embeddings `(L, d)`
+    target, rival, # as the user gave them
+)->TextReader:
+    "Returns how a model is asked how much a text is like another one."
+    if rival is not None: refuse("rival", rival, "None with the output 'similarity'")
+    if not isinstance(target, str) or not target.strip():
+        refuse("target", target, "a text to compare with, for the output 'similarity'", TypeError)
+    other = inputs_of(model, tokenizer(target), x.device)
+    check_room(model, 1, other["input_ids"].shape[1], "target")
+    with readable("text", sample.given["input_ids"]): z = embedded_text(model, sample.given)
+    reference = embedded_text(model, other)[0]
+    rest = {k: t for k, t in sample.given.items() if k != "input_ids"}
+    wrong = complaint(model, text_embedding, x[None], rest, z, sample.other)
+    if wrong: raise ValueError(f"model: {type(model).__name__} cannot be asked with masked embeddings ({wrong})")
+    return TextReader(text_embedding, rest, z, lambda e: e @ reference, {"target": target, "output": "similarity"})
+
 # %% ../../nbs/model/12f_text_readers.ipynb #6d7708eb
 def answer_asked(
     model, tokenizer, # as for `text_game`
@@ -204,6 +250,9 @@ def text_reader(
     target, output, rival, answers, answer_length, # as the user gave them
 )->TextReader:
     "Returns what a borrowed model is asked, and how; raises `TypeError` or `ValueError` for what it cannot be."
+    if output == "similarity":
+        if answers is not None: refuse("answers", answers, "None with the output 'similarity'")
+        return read_similarity(model, tokenizer, sample, x, target, rival)
     if decodes(model): return read_decoder(model, tokenizer, sample, x, target, answer_length, output, rival)
     with readable("text", sample.given["input_ids"]): z, writes = text_logits(model, sample.given)
     if not writes and not (answers is None and answer_length == 1):
