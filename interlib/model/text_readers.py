@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['classes_of_text', 'TextReader', 'text_question', 'divergence_from', 'decodes', 'with_tail', 'with_classes',
            'read_answer', 'read_choice', 'read_decoder', 'text_embedding', 'embedded_text', 'read_similarity',
-           'answer_asked', 'text_reader']
+           'answer_asked', 'logit_reader', 'text_reader']
 
 # %% ../../nbs/model/12f_text_readers.ipynb #21770ec4
 from dataclasses import dataclass, field, replace
@@ -243,16 +243,13 @@ def answer_asked(
     return ids if len(ids) > 1 else None
 
 
-def text_reader(
+def logit_reader(
     model, tokenizer, # as for `text_game`
     sample:TextSample, # as the model reads it
     x:Tensor, # its embeddings `(L, d)`
     target, output, rival, answers, answer_length, # as the user gave them
 )->TextReader:
-    "Returns what a borrowed model is asked, and how; raises `TypeError` or `ValueError` for what it cannot be."
-    if output == "similarity":
-        if answers is not None: refuse("answers", answers, "None with the output 'similarity'")
-        return read_similarity(model, tokenizer, sample, x, target, rival)
+    "Returns how a borrowed model is asked for logits; raises `TypeError` or `ValueError` where it cannot be."
     if decodes(model): return read_decoder(model, tokenizer, sample, x, target, answer_length, output, rival)
     with readable("text", sample.given["input_ids"]): z, writes = text_logits(model, sample.given)
     if not writes and not (answers is None and answer_length == 1):
@@ -263,3 +260,16 @@ def text_reader(
     value, asked, unusual = text_question(model, tokenizer, sample, z, writes, target, output, rival)
     how = reader_of(model, x[None], sample.given, sample.other, z, writes)
     return TextReader(*how, z, value, asked, unusual)
+
+
+def text_reader(
+    model, tokenizer, # as for `text_game`
+    sample:TextSample, # as the model reads it
+    x:Tensor, # its embeddings `(L, d)`
+    target, output, rival, answers, answer_length, # as the user gave them
+)->TextReader:
+    "Returns what a borrowed model is asked, and how; raises `TypeError` or `ValueError` for what it cannot be."
+    asked = target, output, rival, answers, answer_length
+    if output != "similarity": return logit_reader(model, tokenizer, sample, x, *asked)
+    if answers is not None: refuse("answers", answers, "None with the output 'similarity'")
+    return read_similarity(model, tokenizer, sample, x, target, rival)
