@@ -32,7 +32,7 @@ def browser(tmp_path_factory):
 
 
 def pytest_collection_modifyitems(items):
-    "Marks the tests that ask for a browser, directly or through another fixture; the slowest file comes first, so that workers end together."
-    items.sort(key=lambda item: item.path.name != "test_widgets.py")
+    "Marks the tests that ask for a browser, directly or through another fixture; the slowest files come first, so that workers end together."
+    items.sort(key=lambda item: item.path.name not in ("test_training.py", "test_widgets.py"))
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()): item.add_marker("browser")
