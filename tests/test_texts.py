@@ -219,7 +219,7 @@ def test_similarity_is_the_angle_between_two_texts(tiny_lm, kind):
 
 
 @pytest.mark.parametrize("wrong, said", [(dict(target=None), "target: got None; it must be a text to compare with"), (dict(target=["a"]), "target: got"), (dict(target="a", rival="b"), "rival: got 'b'"),
-                                         (dict(target="a", answers=["a", "b"]), "answers: got"), (dict(target="the pull " * 600), "target: got")])
+                                         (dict(target="a", answers=["a", "b"]), "answers: got"), (dict(target="a", answer_length=3), "answer_length: got 3"), (dict(target="the pull " * 600), "target: got")])
 def test_similarity_without_a_text_to_compare_with(tiny_lm, wrong, said):
     with pytest.raises((TypeError, ValueError), match=said): text_game(*tiny_lm, "A red apple falls", output="similarity", **wrong)
 

@@ -272,4 +272,5 @@ def text_reader(
     asked = target, output, rival, answers, answer_length
     if output != "similarity": return logit_reader(model, tokenizer, sample, x, *asked)
     if answers is not None: refuse("answers", answers, "None with the output 'similarity'")
+    if answer_length != 1: refuse("answer_length", answer_length, "1 with the output 'similarity', which has no answer")
     return read_similarity(model, tokenizer, sample, x, target, rival)
