@@ -18,7 +18,7 @@ from .nets.recipes import load_trained
 from .nets.tables import fetch_table
 from .nets.vision import load_vision
 from .model.masking import Baseline
-from .model.baselines import learn_baseline
+from .model.learned_baselines import learn_baseline
 from .model.games import Game
 from .model.image_games import image_game
 from .model.text_games import text_game, zoom

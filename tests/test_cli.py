@@ -15,9 +15,9 @@ from interlib.nets import encoders
 from explained import explained as with_words
 from interlib.app.cli import for_program, main
 from interlib.app.prompts import explain_text
-from interlib.app.printing import print_explanation, write_report
+from interlib.app.terminal import print_explanation, write_report
 from interlib.app.report import report_html
-from interlib.app.printing import FILES
+from interlib.app.terminal import FILES
 
 TEXT = "a red apple <script>alert(1)</script> falls & falls"
 WORDS = ["a", "red", "apple", "script₁", "alert", "1", "script₂", "falls₁", "falls₂"]
@@ -253,7 +253,7 @@ def test_progress_and_estimate(run, monkeypatch):
     text = "a red apple falls to the ground because of the pull of gravity"
     assert re.search(r"interlib: 2,048 masked prompts of 13 tokens: about \d+ s and \d", run("--players", 11, text=text)[2])
     assert "masked prompts" not in run("--players", 11, "--quiet", text=text)[2]
-    monkeypatch.setattr("interlib.app.prompts.cost", lambda game: Cost(2048, 1, 8000., 10**9))
+    monkeypatch.setattr("interlib.app.messages.cost", lambda game: Cost(2048, 1, 8000., 10**9))
     assert "about 2.2 h and 1.0 GB" in run("--players", 11, text=text)[2]
 
 

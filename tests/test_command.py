@@ -17,7 +17,7 @@ import interlib as il
 from explained import explained as with_words
 from interlib.app.arguments import parser
 from interlib.app.cli import main
-from interlib.app.printing import print_explanation
+from interlib.app.terminal import print_explanation
 from interlib.app.prompts import explain_text
 from interlib.app.report import report_html, say_needed
 from interlib.model import evaluation, value_tables
@@ -225,7 +225,7 @@ def stop_after(monkeypatch, k):
 
 
 def test_the_command_goes_on_after_ctrl_c(run, lm, monkeypatch):
-    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
+    monkeypatch.setattr("interlib.app.terminal.write_report", lambda x, out: [])
     command = ["explain", TEXT, "--model", lm, "--players", "6", "--batch-size", "8", "--quiet"]
     code, plain, _ = run(*command, "--json")
     calls = stop_after(monkeypatch, 3)
@@ -310,7 +310,7 @@ def typed(monkeypatch, data): monkeypatch.setattr(sys, "stdin", io.TextIOWrapper
 
 
 def test_text_from_standard_input(run, lm, monkeypatch):
-    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
+    monkeypatch.setattr("interlib.app.terminal.write_report", lambda x, out: [])
     typed(monkeypatch, "\ufeffa red apple\nfalls to\n".encode())
     code, out, err = run("explain", "-", "--model", lm, "--quiet")
     assert code == 0 and "a red apple↵falls to\n" in out and "5 of 5 words" in out
@@ -324,7 +324,7 @@ def test_standard_input_without_a_text(run, monkeypatch, data, message):
 
 
 def test_a_text_may_begin_with_a_minus(run, lm, monkeypatch):
-    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
+    monkeypatch.setattr("interlib.app.terminal.write_report", lambda x, out: [])
     code, out, err = run("explain", "- a red apple", "--model", lm, "--quiet")
     assert code == 0 and "prompt      - a red apple\n" in out
 
@@ -351,7 +351,7 @@ ESCAPES = ["\x1b[2J\x1b[31mred", "bell \x07", "\x9b31m", "back \x08\x08", "a\rb"
 
 @pytest.mark.parametrize("odd", ESCAPES)
 def test_no_text_steers_the_terminal(odd, run, lm, monkeypatch):
-    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
+    monkeypatch.setattr("interlib.app.terminal.write_report", lambda x, out: [])
     text = f"a red apple {odd} falls"
     code, out, err = run("explain", text, "--model", lm, "--players", 3, "--quiet", "--out", "o")
     assert code == 0 and not controls(out + err) and odd[odd.index(controls(odd)[0])].encode("unicode_escape").decode() in out
@@ -437,7 +437,7 @@ def test_chat_without_a_template(run, lm):
 
 def test_a_model_tuned_for_conversations_is_suggested_chat(run, chatty, monkeypatch):
     "Outside of its template the model takes the text for finished, as its own forward pass says."
-    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
+    monkeypatch.setattr("interlib.app.terminal.write_report", lambda x, out: [])
     question = "What is the capital city of France ?"
     model, tokenizer = il.load_lm(chatty, progress=False)
     with torch.no_grad(): assert model(**tokenizer(question, return_tensors="pt")).logits[0, -1].argmax() == tokenizer.eos_token_id
@@ -447,7 +447,7 @@ def test_a_model_tuned_for_conversations_is_suggested_chat(run, chatty, monkeypa
 
 
 def test_a_model_without_a_template_is_not_suggested_chat(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
+    monkeypatch.setattr("interlib.app.terminal.write_report", lambda x, out: [])
     code, out, err = run("explain", "What is the capital", "--model", make_lm(tmp_path/"ends", ends=True), "--players", 3, "--quiet")
     assert code == 0 and "--chat" not in err
 
@@ -455,7 +455,7 @@ def test_a_model_without_a_template_is_not_suggested_chat(run, tmp_path, monkeyp
 def test_a_folder_with_a_classifier_is_explained(run, tmp_path, monkeypatch):
     "As the README says; compared with transformers' own forward pass."
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
-    monkeypatch.setattr("interlib.app.printing.write_report", lambda x, out: [])
+    monkeypatch.setattr("interlib.app.terminal.write_report", lambda x, out: [])
     folder = make_lm(tmp_path/"classifier")                                  # for its tokenizer
     (tmp_path/"classifier"/"generation_config.json").unlink()
     torch.manual_seed(1)

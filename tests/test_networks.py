@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import interlib as il
-from interlib.model.answers import logits_of
+from interlib.model.model_logits import logits_of
 from interlib.model.borrowing import borrow, in_precision, longest_text
 from interlib.model.games import Game, Masked
 from interlib.model.outputs import log_odds

@@ -18,7 +18,7 @@ import torch
 import interlib as il
 from completions import Completions, over_http
 from interlib.model.prompt_games import AnswerFile, Scoring, answer_file, parts_of_text
-from interlib.model.text_edits import edit_of, edit_parts, spans_of_players
+from interlib.model.text_masking import edit_of, edit_parts, spans_of_players
 from interlib.model.text_samples import read_text
 from test_texts import TEXTS
 

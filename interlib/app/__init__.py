@@ -3,7 +3,7 @@ import lazy_loader
 
 ROOMS = [
     "explanation", "samples", "requests", "folders", "store", "engines", "results", "sweeps", "pages", "sums",
-    "report", "prompts", "printing", "arguments", "comparison", "widget_html", "widget_kit", "widget_work",
+    "report", "messages", "prompts", "photographs", "terminal", "arguments", "comparison", "widget_html", "widget_kit", "widget_work",
     "result_widgets", "pair_widgets", "questions", "explorer", "serving", "cli",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)

@@ -23,7 +23,7 @@ from ..model.text_players import UNITS_OF_TEXT
 from ..model.text_samples import read_text
 from ..nets.data import digits
 from ..nets.encoders import open_model
-from ..nets.pictures import PictureForm, fit_picture, picture_form
+from ..nets.pictures import PictureForm, fit_picture, open_picture, picture_form
 from ..nets.recipes import RECIPES, load_trained
 from ..nets.vision import VISION, load_vision, vision_form
 
@@ -65,11 +65,7 @@ def photograph(
     form:PictureForm, # what the network wants
 )->Tensor: # `(1, C, H, W)`
     "Returns a photograph as a network reads it; raises `ValueError` for what is none."
-    from PIL import Image
-    if isinstance(image, bytes):
-        try: image = Image.open(io.BytesIO(image))
-        except (OSError, ValueError, Image.DecompressionBombError) as e:
-            raise ValueError(f"picture: got {len(image):,} bytes that are no picture (PNG, JPEG ...)") from e
+    if isinstance(image, bytes): image = open_picture(io.BytesIO(image))
     return form.normalise(fit_picture(image, form))[None]
 
 

@@ -21,7 +21,7 @@ from .network_games import network_game
 from .network_parts import ablate, beginnings, network_places, part_means
 from .outputs import agree
 from .text_models import embedding_of, inputs_of
-from .text_readers import TextReader, text_reader, with_tail
+from .text_outputs import TextReader, text_reader, with_tail
 from .text_samples import TextSample, check_text, read_text, warn_of_end
 from .text_targets import Token
 

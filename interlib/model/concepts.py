@@ -19,13 +19,13 @@ from torch.nn import functional as F
 from ..core.checks import flag
 from ..core.files import digest
 from .activations import Batch, as_feature, as_rows, batches
-from .answers import answers_of
 from .borrowing import borrow, place_of, readable
 from .concept_finding import check_concepts, find_concepts, reconstruction_error
 from .factorising import Concepts
 from .games import Game, Masked
 from .layers import from_layer, layer_output, layer_reader, one_sample, to_model
 from .masking import FOREGROUND
+from .model_logits import answers_of
 from .network_games import check_request, classifier_game
 from .regions import players_of
 from .targets import class_target

@@ -21,7 +21,7 @@ from ..core.checks import refuse, whole
 from .borrowing import borrow
 from .games import Game, Masked
 from .masking import mask_regions
-from .text_edits import EditedText
+from .text_masking import EditedText
 from ..nets.networks import fixed_seed
 
 # %% ../../nbs/model/26_explainers.ipynb #40ea0a03

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .answers import answers_of
 from .borrowing import borrow, model_name, place_of, readable, samples_at_once
 from .games import Game, Masked
 from .image_games import read_image
 from .layers import ask, from_layer, layer_hook, layer_output, layer_reader, one_sample, to_model
 from .masking import input_baseline
+from .model_logits import answers_of
 from .network_games import baseline_name, check_request, classifier_game, number_words, with_meaning
 from .regions import grid_regions, label_regions, players_of, region_map, regions_of
 from ..nets.pictures import picture_form

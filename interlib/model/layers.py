@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ..core.checks import listing
-from .answers import logits_of
 from .borrowing import borrow, in_precision, readable
+from .model_logits import logits_of
 from .outputs import agree
 
 # %% ../../nbs/model/14_layers.ipynb #79277ed0

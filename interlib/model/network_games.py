@@ -15,7 +15,6 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from .answers import answers_of
 from .batching import steady_game
 from .borrowing import model_name
 from interlib.model.choosing import (
@@ -29,6 +28,7 @@ from interlib.model.choosing import (
 )
 from .games import Game, Masked
 from .masking import foreground, mask_regions
+from .model_logits import answers_of
 from .outputs import LOGITS, Answers
 from .targets import class_labels, class_target, question
 

@@ -30,8 +30,8 @@ from .choosing import check_choice, plural, random_players, select_players, stro
 from .games import Game
 from .network_games import baseline_name, number_words, output_name, with_meaning
 from .regions import check_letters
-from .text_edits import edit_of, edit_parts
 from .text_games import unit_note
+from .text_masking import edit_of, edit_parts
 from .text_players import UNITS_OF_TEXT, group_spans, one_span
 from .text_samples import player_kind
 

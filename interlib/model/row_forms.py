@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .answers import logits_of
 from .borrowing import borrow, model_name, place_of
+from .model_logits import logits_of
 from .readings import array_of, reading_of
 from .rows import Source, arrays, as_frame, frames, is_numeric, retype
 

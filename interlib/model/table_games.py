@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from ..core.checks import number
-from .answers import answers_of, logits_of
 from .borrowing import borrow, model_name, place_of, readable
 from .games import Game, Masked
 from .masking import Baseline, given_baseline
+from .model_logits import answers_of, logits_of
 from .network_games import baseline_name, classifier_game, masked_answers
 from .outputs import LABEL_PROBABILITIES, LOGITS, PROBABILITIES, get_output
 from .readings import Reading, array_of, as_logits, check_meaning, owner_of

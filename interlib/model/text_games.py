@@ -17,10 +17,10 @@ from .choosing import check_choice, select_players
 from .games import Game, Masked
 from .masking import text_baseline
 from .network_games import baseline_name, network_game, number_words, output_name, with_meaning
-from .text_edits import EditedText, Manuscript, edit_of
+from .text_masking import EditedText, Manuscript, edit_of
 from .text_models import embedding_of
+from .text_outputs import TextReader, text_reader, with_tail
 from .text_players import text_players
-from .text_readers import TextReader, text_reader, with_tail
 from .text_samples import TextSample, check_text, player_kind, read_text, warn_of_end, warn_of_unknown
 from .text_targets import Token
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .answers import answers_of, logits_of
+from .model_logits import answers_of, logits_of
 from .outputs import LABELS, LOGITS, Answers
 from ..nets.encoders import no_reports
 
