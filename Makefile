@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-CORE := tests/test_project.py tests/test_transforms.py tests/test_decomposition.py
+CORE := $(addprefix tests/unit/test_, project.py transforms.py decomposition.py)
 READY := $(VENV)/.ready
 # Threads that wait leave the processor to others: beside other work, small matrices are twenty times as fast.
 export OMP_WAIT_POLICY = PASSIVE
@@ -9,7 +9,7 @@ IN_VENV = PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1
 PYTEST = $(IN_VENV) python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 NBTEST = $(IN_VENV) FAST=1 nbdev_test --n_workers 2
 
-.PHONY: help demo app test test-fast test-unit test-browser test-notebooks setup notebooks readme measures pictures clean
+.PHONY: help demo app test test-fast test-unit test-slow test-browser test-notebooks setup notebooks readme measures pictures clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,14 +26,17 @@ test: $(READY)  ## everything that must hold: clean and exported notebooks, the 
 	$(NBTEST) --timing
 
 test-fast: $(READY)  ## the core, in less than five minutes
-	$(PYTEST) $(CORE) tests/test_interactions.py tests/test_bad_input.py -m "not slow"
+	$(PYTEST) $(CORE) tests/unit/test_interactions.py tests/unit/test_bad_input.py -m "not slow"
 	$(NBTEST) --path nbs/core
 
-test-unit: $(READY)  ## all tests but those that need a browser
-	$(PYTEST) tests -m "not browser"
+test-unit: $(READY)  ## the tests that take a moment each and need no browser
+	$(PYTEST) tests/unit
+
+test-slow: $(READY)  ## networks that are trained, kills, damage, many players
+	$(PYTEST) tests/slow
 
 test-browser: $(READY)  ## the tests that need chromium
-	$(PYTEST) tests -m browser
+	$(PYTEST) tests/browser
 
 test-notebooks: $(READY)  ## run all notebooks
 	$(NBTEST) --timing
@@ -54,13 +57,13 @@ notebooks: $(READY)  ## run all notebooks again and store their outputs
 
 readme: $(READY)  ## README.md from nbs/index.ipynb, docs/mistakes.md from the tests
 	PATH="$(abspath $(BIN)):$$PATH" python tools/notebooks.py readme
-	PATH="$(abspath $(BIN)):$$PATH" python tests/test_bad_input.py
+	PATH="$(abspath $(BIN)):$$PATH" python tests/unit/test_bad_input.py
 
 measures: $(READY)  ## docs/measures.md, and what breaks a rule of the house
 	PATH="$(abspath $(BIN)):$$PATH" python tools/house.py --write
 
 pictures: $(READY)  ## screenshots of the widgets and the gallery, into docs
-	PATH="$(abspath $(BIN)):$$PATH" INTERLIB_SCREENSHOTS="$(abspath docs)" python -m pytest -q tests/test_widgets.py
+	PATH="$(abspath $(BIN)):$$PATH" INTERLIB_SCREENSHOTS="$(abspath docs)" python -m pytest -q tests/browser/test_widgets.py
 
 clean:  ## remove the environment
 	rm -rf $(VENV)

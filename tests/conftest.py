@@ -25,14 +25,15 @@ def tiny_lm(): return make_lm()
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    from browser import Browser
+    from chromium import Browser
     browser = Browser(tmp_path_factory.mktemp("browser"))
     yield browser
     browser.close()
 
 
 def pytest_collection_modifyitems(items):
-    "Marks the tests that ask for a browser, directly or through another fixture; the slowest files come first, so that workers end together."
+    "Marks the tests by their folder or what they ask for; the slowest files come first, so that workers end together."
     items.sort(key=lambda item: item.path.name not in ("test_training.py", "test_widgets.py"))
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()): item.add_marker("browser")
+        if "browser" in getattr(item, "fixturenames", ()) or item.path.parent.name == "browser": item.add_marker("browser")
+        if item.path.parent.name == "slow": item.add_marker("slow")

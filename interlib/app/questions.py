@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'PHOTOGRAPHS', 'BASELINES', 'OUTPUTS', 'WORDS', 'LETTERS', 'PLAYERS', 'DRAWS', 'check_offer', 'form_of',
-           'photograph', 'pictures_of', 'load_network', 'baselines_of', 'text_parts', 'text_request', 'picture_request',
-           'check_size', 'Question', 'game_from_text', 'game_from_picture']
+           'photograph', 'pictures_of', 'load_network', 'baselines_of', 'text_parts', 'text_request', 'cut_picture',
+           'picture_request', 'check_size', 'Question', 'game_from_text', 'game_from_picture']
 
 # %% ../../nbs/app/20_questions.ipynb #1a1491c3
 import io
@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..model.image_games import image_game
+from ..model.image_games import image_game, image_patches
 from ..model.masking import foreground, input_baseline
-from ..model.regions import regions_of
 from ..model.text_games import text_game
 from ..model.text_players import UNITS_OF_TEXT
 from ..model.text_samples import read_text
@@ -126,16 +125,27 @@ def text_request(
     return sorted({bisect_right(firsts, word) - 1 for word in chosen})
 
 # %% ../../nbs/app/20_questions.ipynb #3ec2e1a8
+def cut_picture(
+    picture:Tensor, # `(C, H, W)`, as the network reads it
+    form, # `PictureForm` of the network, or None
+    grid:int, # cells per side
+    segments:int=None, # superpixels instead
+)->tuple: # names; regions `(H, W)`; what is seen `(C, H, W)`
+    "Returns the patches of a picture, as `image_game` cuts it; raises `ValueError` for more than it has."
+    seen = picture if form is None or len(picture) != form.channels else form.colours(picture)
+    names, regions, _ = image_patches(seen, grid if segments is None else None, segments, None, 0)
+    return names, regions, seen
+
+
 def picture_request(
     picture:Tensor, # `(C, H, W)`
-    grid:int, # cells per side
+    regions:Tensor, # patches `(H, W)`
     baseline:str, # as for `image_game`
     chosen:list, # numbers of the patches that were clicked
     most:int=10, # how many of the foreground to choose if none was clicked
 ): # players for `image_game`
     "Returns these patches, or how many the game should choose."
     if chosen: return chosen
-    _, regions = regions_of(*picture.shape[1:], grid, 0)
     inside = sum(foreground(picture, regions, input_baseline(picture, baseline)))
     return max(1, min(most, inside))
 
@@ -176,6 +186,7 @@ class Question:
     unit:str="word" # what plays, as in `text_game`
     chat:bool=False # is the text said in the model's chat template?
     grid:int=4 # cells per side of a picture
+    segments:int=None # superpixels of a picture instead
 
 
 def game_from_text(
@@ -200,6 +211,8 @@ def game_from_picture(
     "Returns the game of a question about a picture."
     picture, baseline, target = pictures[question.number], question.baseline, question.target
     if target and target.isdecimal(): target = int(target)
-    players = picture_request(picture, question.grid, baseline, question.chosen, question.most)
-    game = image_game(network, picture, question.grid, players, target, baseline, question.output)
+    grid, segments = question.grid if question.segments is None else None, question.segments
+    _, regions, _ = cut_picture(picture, picture_form(network), question.grid, segments)
+    players = picture_request(picture, regions, baseline, question.chosen, question.most)
+    game = image_game(network, picture, grid, players, target, baseline, question.output, segments=segments)
     return game, game.meta["indices"]

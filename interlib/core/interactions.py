@@ -110,13 +110,13 @@ def dense(
 
 @patch(as_prop=True)
 def and_(self:Interactions)->Tensor: # float64 `(2**n,)`
-    "AND effects of all coalitions, the constant first; made on request."
+    "AND effects of all coalitions, the constant first; a copy, made on request: `replace` changes effects."
     return dense(self, "AND")
 
 
 @patch(as_prop=True)
 def or_(self:Interactions)->Tensor: # float64 `(2**n,)`
-    "OR effects of all coalitions, 0 first; made on request."
+    "OR effects of all coalitions, 0 first; a copy, made on request: `replace` changes effects."
     return dense(self, "OR")
 
 # %% ../../nbs/core/10_interactions.ipynb #49c7031f

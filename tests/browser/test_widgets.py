@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import interlib as il
-from browser import CHROMIUM
+from chromium import CHROMIUM
 from test_hostile_names import SCRIPTS
 from interlib.app import explorer, widget_kit
 from interlib.app.explorer import Explorer
@@ -305,7 +305,7 @@ def test_a_photograph_of_the_users_own():
     e = Explorer({"net": (net, torch.rand(2, 3, 32, 32)), "other": classifier()}, grid=2)
     assert e.photo.layout.display == "flex" and e.number.max == 1
     e.photo.value = file(b"<script>")
-    assert "picture: got 8 bytes that are no picture" in e.hint.value and e.number.max == 1
+    assert "image: got bytes, which cannot be read" in e.hint.value and e.number.max == 1
     e.photo.value = file(out.getvalue())
     assert e.number.max == e.number.value == 2 and not e.photo.value
     e.choose.value = True
@@ -319,6 +319,30 @@ def test_a_photograph_of_the_users_own():
     assert e.photo.layout.display == "none" and e.number.max == 1
     e.model.value = "net"
     assert e.number.max == 2                                                                # it is still there
+
+
+def test_superpixels_are_buttons_of_their_own_shape():
+    from skimage import data
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64 * 64, 3)).eval()
+    net.pretrained_cfg = dict(input_size=(3, 64, 64), mean=(.5, .4, .3), std=(.5, .6, .7))
+    e = Explorer({"net": (net, torch.rand(1, 3, 64, 64))})
+    cat = il.image_game(net, data.chelsea()).masked.x
+    e.pictures[0] = cat
+    e.cut.value = True
+    assert (e.grid.layout.display, e.segments.layout.display) == ("none", "flex")
+    e.segments.value = 7
+    assert len(e.toggles.buttons) == 7 and "clip-path: polygon(evenodd" in e.toggles.children[0].value
+    game = il.image_game(net, cat, segments=7, target=1, output="log_odds")
+    e.target.value = "1"
+    assert torch.equal(answered(e).game.masked.regions, game.masked.regions) and e.x.players == game.players
+    assert torch.allclose(e.v, il.evaluate(game, progress=False)) and "clip-path" in e.result.children[0].value
+    e.toggles.press([True, False, True, True, False, False, False])
+    assert answered(e).x.players == ["segment 0", "segment 2", "segment 3"]
+    few = Explorer({"net": (torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(25, 2)).eval(), torch.rand(1, 1, 5, 5))}, grid=5)
+    few.cut.value, few.segments.value = True, 60
+    assert "segments: got 60" in few.hint.value and not few.toggles.buttons
+    few.cut.value = False
+    assert len(few.toggles.buttons) == 25 and "segments" not in few.hint.value
 
 
 LONG = "The old man who lived in the small house by the river went every day to the bank of the town and came back late"
@@ -690,7 +714,7 @@ def test_hostile_names_do_not_run(panels):
 @live
 def test_the_gallery_as_a_page(browser, shots, tmp_path):
     from nbconvert import HTMLExporter
-    (tmp_path / "gallery.html").write_text(HTMLExporter(template_name="classic").from_filename(str(Path(__file__).parents[1] / "nbs" / "gallery.ipynb"))[0], encoding="utf-8")
+    (tmp_path / "gallery.html").write_text(HTMLExporter(template_name="classic").from_filename(str(Path(__file__).parents[2] / "nbs" / "gallery.ipynb"))[0], encoding="utf-8")
     browser.open(tmp_path / "gallery.html", width=1000)
     figures = browser.js("[...document.images].map(t => [t.naturalWidth, t.alt])")
     assert len(figures) >= 19 and all(width > 100 and len(alt) > 20 and "No description" not in alt for width, alt in figures)

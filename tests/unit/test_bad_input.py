@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn, tensor
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+sys.path[:0] = [str(Path(__file__).parents[2] / "tools"), str(Path(__file__).parents[1])]
 from conftest import make_lm
 from house import module_name, notebooks as exported
 from notebooks import ROOT
@@ -135,7 +135,7 @@ CASES = {
         ("load_vision('resnet50')", ValueError, "name", "'resnet50'", "one of 'efficientnet-lite0', 'efficientnet-lite1', 'efficientnet-lite2'"),
         ("load_vision(None)", TypeError, "name", "None", "one of 'efficientnet-lite0'"),
         ("load_vision('efficientnet-lite0', dtype='float16')", TypeError, "dtype", "'float16'", "torch.float32"),
-        ("image_game(net, 'cat.png')", TypeError, "image", "'cat.png'", "a picture of PIL"),
+        ("image_game(net, 'cat.png')", ValueError, "image", "'cat.png'", "a PNG, JPEG"),
         ("image_game(net, image.numpy().astype('int16'))", ValueError, "image", "int16 of shape (3, 8, 8)", "a uint8 array"),
         ("image_game(net, image, preprocess='timm')", ValueError, "preprocess", "'timm'", "None, for a float tensor is taken as it is"),
         ("image_game(net, (255 * image).byte(), preprocess='timm')", TypeError, "preprocess", "'timm'", "a function"),
@@ -402,7 +402,7 @@ def test_a_wrong_call_is_refused(world, call, raises, argument, given, allowed, 
 
 HEAD = """# What wrong calls say
 
-Every message names the argument, what was given, and what is allowed. Each call below is run by [tests/test_bad_input.py](../tests/test_bad_input.py), which makes this page (`make readme`).
+Every message names the argument, what was given, and what is allowed. Each call below is run by [tests/unit/test_bad_input.py](../tests/unit/test_bad_input.py), which makes this page (`make readme`).
 *Passes* is how often the model had run when the call was refused: most are refused before, and making a game takes one pass, which shows the model's classes.
 
 In the calls `v` is a value table of three players, `x` and `y` are `Interactions` of three players and `z` of two, `lm` is a language model, `text` has seven words,

@@ -295,7 +295,7 @@ print(il.evaluate(game, progress=False).tolist())
 
 
 def client(server, folder, batch=4):
-    return subprocess.Popen([sys.executable, "-c", CLIENT, server.address, str(folder), TEXT, str(batch), *PLAYERS], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", CLIENT, server.address, str(folder), TEXT, str(batch), *PLAYERS], cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow

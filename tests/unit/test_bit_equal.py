@@ -13,7 +13,7 @@ from interlib.solve.certificate import with_unit_size
 from interlib.solve.first_order import admm, sgd
 
 TABLES = {name: example.v for name, example in il.examples.prompts().items()}
-STORED = Path(__file__).parent / "data" / "decompositions.json"
+STORED = Path(__file__).parents[1] / "data" / "decompositions.json"
 SOLVERS = {"ipm": "ipm", "highs": "highs", "admm": with_unit_size(partial(admm, max_iter=50)), "sgd": partial(sgd, lr=1e-5, steps=50)}
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import interlib as il
-from browser import CHROMIUM
+from chromium import CHROMIUM
 from explained import explained
 from interlib.app.comparison import compare_html
 from interlib.app.explorer import saved_html

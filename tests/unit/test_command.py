@@ -480,7 +480,7 @@ def test_the_page_is_not_served_for_a_folder_without_a_model(run, tmp_path, name
 def test_the_commands_of_the_readme_are_understood():
     import re, shlex
     from pathlib import Path
-    text = (Path(__file__).parent.parent/"README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2]/"README.md").read_text(encoding="utf-8")
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines() if line.startswith("interlib ")]
     assert len(lines) >= 4
     for line in lines: parser().parse_args(shlex.split(line, comments=True)[1:])

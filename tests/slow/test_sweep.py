@@ -181,7 +181,7 @@ def linear(k):
 
 def test_a_folder_that_was_written_long_ago_is_continued_with_the_same_bytes(tmp_path):
     "Of July 2026, when all of the sweep was in one module."
-    with zipfile.ZipFile(Path(__file__).parent / "data" / "sweep.zip") as z: z.extractall(tmp_path)
+    with zipfile.ZipFile(Path(__file__).parents[1] / "data" / "sweep.zip") as z: z.extractall(tmp_path)
     folder, want = tmp_path / "sweep", results(tmp_path / "sweep")
     pictures = [{"image": torch.arange(16.).view(1, 4, 4).mul(1 + i).remainder(7), "target": 0} for i in range(3)]
     again = lambda models: sweep(pictures, models, folder, "image", {"grid": {"grid": 2}}, progress=False)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import interlib as il
-from browser import CHROMIUM
+from chromium import CHROMIUM
 from explained import explained as with_words
 from interlib.app.prompts import explain_text
 from interlib.app.report import CLICKABLE, report_html, what_if as panel_of

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 import house
 import interlib as il
 from house import MAY_IMPORT, imports_of, is_exported, module_name, notebooks as exported
