@@ -263,7 +263,7 @@ def sample_html(
     framed = set(lit)
     looks = []
     for i, (name, value) in enumerate(zip(sample.names, values)):
-        style = f"background: {tint(value, largest)}"
+        style = f"background-color: {tint(value, largest)}"
         looks.append({"class_": "lit" * (i in framed), "style": style, "title": f"{name} {signed_number(value)}"})
     return words_html(sample, looks) if sample.boxes is None else picture_html(sample, looks)
 
