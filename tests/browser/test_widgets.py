@@ -22,6 +22,7 @@ from chromium import CHROMIUM
 from test_hostile_names import SCRIPTS
 from interlib.app import explorer, widget_kit
 from interlib.app.explorer import Explorer
+from interlib.app.questions import MODELS
 from interlib.app.pair_widgets import Compare, ConfusingSamples, Sharing
 from interlib.app.result_widgets import Sparsity, WhatIf
 from interlib.app.sums import list_effects, which_count
@@ -553,6 +554,37 @@ def test_mistakes_are_explained_on_the_page(app, browser):
     browser.click(".il-explorer .mod-primary")
     page.until("document.body.innerText.includes('ValueError')", 120)
     assert "target: got 6,000 characters" in page.js("document.querySelector('.wrong').innerText")
+
+
+CHOOSE = """(() => {{
+    const all = [...document.querySelectorAll('.il-explorer select option')];
+    const option = all.find(o => o.text.replaceAll('\\u00a0', ' ') == {0!r}), field = option.parentElement;
+    field.value = option.value;
+    field.dispatchEvent(new Event('change', {{bubbles: true}}));
+}})()"""
+
+
+@live
+def test_a_photograph_is_cut_into_superpixels(app, browser, shots):
+    page = Page(browser, app, ".il-explorer", height=2000)
+    page.js(CHOOSE.format(next(name for name, model in MODELS.items() if model == "efficientnet-lite0")))
+    page.until("document.querySelectorAll('.il-picture .jupyter-button').length == 16")
+    page.js(CHOOSE.format("superpixels"))
+    page.until("document.querySelectorAll('.il-picture.il-cut .jupyter-button').length == 10")
+    seen = page.js("[...document.querySelectorAll('.il-cut .jupyter-button')].map(t => getComputedStyle(t).clipPath.startsWith('polygon'))")
+    assert seen == [True] * 10
+    for width in (1280, 390):
+        browser("Emulation.setDeviceMetricsOverride", width=width, height=2000, deviceScaleFactor=1, mobile=False)
+        page.until(f"document.documentElement.scrollWidth == {width}", 10)
+        page.until("![...document.querySelectorAll('.il-explorer *')].some(t => t.offsetParent && t.getBoundingClientRect().right > innerWidth + 1)", 10)
+    browser("Emulation.setDeviceMetricsOverride", width=1000, height=2000, deviceScaleFactor=1, mobile=False)
+    page.js("[...document.querySelectorAll('.il-cut .jupyter-button')].slice(0, 4).forEach(t => t.click())")
+    page.until("document.querySelectorAll('.il-cut .jupyter-button.mod-active').length == 4")
+    browser.click(".il-explorer .mod-primary")
+    page.until("!!document.querySelector('.il-what-if')", 120)
+    assert page.js("document.querySelectorAll('.il-what-if .il-cut .jupyter-button').length") == 4
+    assert page.js("document.querySelectorAll('.il-explorer .picture .cut').length") == 4
+    shots(browser, "superpixels.png", ".il-explorer")
 
 
 PANELS = """
