@@ -1,9 +1,12 @@
 """A small language model that needs no download: two layers, random weights, a word-piece tokenizer trained on two sentences."""
+import signal
+
 import matplotlib
 import pytest
 import torch
 
 matplotlib.use("agg")
+signal.signal(signal.SIGINT, signal.default_int_handler)                 # where the tests were started in the background it is ignored, also by what they start
 
 
 def make_lm():

@@ -39,8 +39,9 @@ def print_head(
     say(f"{whole:11}", say_sample(x), file=file)
     ends = f"{full} for the {whole} and {masked} with all players masked"
     say("target     ", f"{x.target!r}, {name_unit(x)} {ends}", file=file)
-    count = len(x.meta["words"]) if parts == "words" else len(x.regions.unique())
-    of = f"{x.n} of {count} {parts.removesuffix('s' * (count == 1))}"
+    count = len(x.meta["words"]) if parts == "words" else x.n
+    if count == 1: parts = {"words": "word", "patches": "patch"}[parts]
+    of = f"{x.n} of {count} {parts}" if "words" in x.meta else f"{count} {parts}"
     say("players    ", f"{of}: {', '.join(x.players)}", file=file)
 
 

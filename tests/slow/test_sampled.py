@@ -13,6 +13,7 @@ from scipy.optimize import linprog
 from sklearn.linear_model import Lasso
 
 import interlib as il
+from memory import PEAK
 from interlib.core.coalition_samples import random_coalitions
 from interlib.solve.sampled_decomposition import r_squared
 from interlib.solve.sparse_regression import Columns, Effort, fit_all, holds
@@ -160,12 +161,12 @@ def test_files_come_back(tmp_path):
 
 @pytest.mark.slow
 def test_memory_of_two_hundred_players():
-    code = ("import resource, torch, interlib as il; from interlib.core.coalition_samples import random_coalitions;"
+    code = ("import torch, interlib as il; from interlib.core.coalition_samples import random_coalitions;"
             "m = random_coalitions(200, 8000); v = m[:, :5].all(1) * 3. - m[:, 7:9].any(1) * 2. + m.double().mean(1) * 5;"
             "x = il.decompose(il.Samples(m, v + .05 * torch.randn(8000)), lam=60., nodes=5000);"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)")
+            f"print({PEAK})")
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(out.stdout.split()[-1]) < 4
+    assert float(out.stdout.split()[-1]) / 1e6 < 4
 
 
 @pytest.mark.parametrize("call, error, message", [

@@ -484,3 +484,56 @@ def test_the_commands_of_the_readme_are_understood():
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines() if line.startswith("interlib ")]
     assert len(lines) >= 4
     for line in lines: parser().parse_args(shlex.split(line, comments=True)[1:])
+
+
+@pytest.fixture(scope="module")
+def cat(tmp_path_factory):
+    "A photograph that was turned by the camera, as a file."
+    from PIL import Image
+    from skimage import data
+    picture, file = Image.fromarray(data.chelsea()).rotate(90, expand=True), tmp_path_factory.mktemp("photos")/"my cat.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(file, quality=95, exif=exif)
+    return file
+
+
+def test_a_photograph(run, cat):
+    import json
+    from skimage import data
+    code, out, err = run("explain", "--picture", cat, "--segments", "5", "--target", "tiger cat", "--quiet", "--json")
+    assert code == 0 and not err
+    told = json.loads(out)
+    assert (told["file"], told["model"], told["patches"], told["baseline"]) == ("my cat.jpg", "efficientnet-lite0", "5 superpixels", "zero")
+    x = il.Interactions.load("interlib-report/interactions.safetensors")
+    game = il.image_game(il.load_vision("efficientnet-lite0"), data.chelsea(), segments=5, target="tiger cat", output="log_odds")
+    assert (x.outputs()[[0, -1]] - il.evaluate(game, progress=False)[[0, -1]]).abs().max() < .3          # JPEG loses a little
+    assert told["interactions"][0]["patches"] and "What each patch is worth" in open("interlib-report/report.html").read()
+    assert "patches" in open("interlib-report/interactions.csv").readline()
+
+
+def test_cells_of_a_grid_in_the_terminal(run, cat):
+    code, out, err = run("explain", "--picture", cat, "--grid", "3", "--players", "r0c0,r1c1,r2c2", "--baseline", "blur", "--target", "282", "--quiet")
+    assert code == 0 and "picture     my cat.jpg: 3 x 3 grid of the 224 x 224 pixels that the network sees" in out
+    assert "players     3 patches: r0c0, r1c1, r2c2" in out and "effect  kind  patches" in out and "'tiger cat'" in out
+
+
+@pytest.mark.parametrize("args, message", [
+    (["--picture", "dog.jpg"], "picture: got 'dog.jpg', which cannot be read (No such file or directory)"),
+    (["--picture", "."], "which cannot be read (Is a directory)"),
+    (["a text", "--picture", "dog.jpg"], "text: got 'a text' with a picture"),
+    ([], "required: TEXT, or --picture FILE"),
+    (["a text", "--grid", "3"], "grid: got 3 with a text; it is for a picture only"),
+    (["--picture", "CAT", "--unit", "token"], "unit: got 'token' with a picture; it is for a text only"),
+    (["--picture", "CAT", "--grid", "3", "--segments", "4"], "None where segments is given"),
+    (["--picture", "CAT", "--model", "smollm2"], "model: got 'smollm2'"),
+    (["--picture", "CAT", "--target", "unicorn"], "target: got 'unicorn'"),
+    (["--picture", "CAT", "--players", "99"], "players: got 99"),
+    (["--picture", "CAT", "--players", "3,12"], "players: got index 12"),
+    (["--picture", "CAT", "--segments", "0"], "segments: got 0"),
+    (["--picture", "CAT", "--output", "odds"], "output: got 'odds'"),
+    (["--picture", "CAT", "--segment", "5"], "did you mean --segments?"),
+])
+def test_wrong_photographs(run, cat, args, message):
+    code, out, err = run("explain", *[cat if arg == "CAT" else arg for arg in args])
+    assert code == 2 and message in err and err.count("\n") == 1 and not out
