@@ -6,7 +6,8 @@ READY := $(VENV)/.ready
 # Threads that wait leave the processor to others: beside other work, small matrices are twenty times as fast.
 export OMP_WAIT_POLICY = PASSIVE
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1
-PYTEST = $(IN_VENV) python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# One more than two processors: some tests wait for a browser or for a process that was killed.
+PYTEST = $(IN_VENV) python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 NBTEST = $(IN_VENV) FAST=1 nbdev_test --n_workers 2
 
 .PHONY: help demo app test test-fast test-unit test-slow test-browser test-notebooks setup notebooks readme measures pictures clean

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CROWD', 'MANY', 'WIDTHS', 'sort_at', 'share_circle', 'ribbon', 'ribbon_style', 'draw_shape', 'name_side', 'name_ray',
-           'draw_circle', 'name_groups', 'leave_out_idle', 'room_for_names', 'frame_circle', 'plot_network']
+           'draw_circle', 'name_groups', 'leave_out_idle', 'room_for_names', 'frame_circle', 'fit_names', 'draw_shapes',
+           'plot_network']
 
 # %% ../../nbs/draw/08_network.ipynb #68d3c1fa
 import numpy as np
@@ -171,7 +172,31 @@ def frame_circle(
     ax.set(xlim=(-wide, wide), ylim=(-edge, edge), aspect="equal")
 
 
+def fit_names(
+    ax, # matplotlib Axes, with a title, a legend and names on a circle
+)->None:
+    "Makes the circle smaller until all names lie inside the axes, below title and legend."
+    for _ in range(9):                                      # the names keep their size, so that each time is nearer
+        ax.figure.draw_without_rendering()
+        box = ax.get_window_extent()
+        middle, half = box.get_points().mean(0), (box.width / 2, box.height / 2)
+        names = np.array([name.get_window_extent().get_points() for name in ax.texts])
+        reach = (abs(names - middle) / half).max()
+        if reach <= 1: return
+        ax.set(xlim=np.multiply(ax.get_xlim(), reach + .01), ylim=np.multiply(ax.get_ylim(), reach + .01))
+
+
 WIDTHS = "slots as wide as interactions are strong"         # what the widths mean, said below every network
+
+
+def draw_shapes(
+    ax, # matplotlib Axes
+    rows:list, # of `Row`, the strongest first
+    slots:dict, # number of a row, player -> slot, as `share_circle` gives them
+)->None:
+    "Draws interactions, those of many players below those of few."
+    for i in sorted(range(len(rows)), key=lambda i: -len(rows[i].places)):
+        draw_shape(ax, rows[i], [slots[i, p] for p in rows[i].places], rows[0].effect)
 
 
 def plot_network(
@@ -194,14 +219,12 @@ def plot_network(
     ax.set_label(f"network of {n} players: {say_rows(rows, players)}")
     rows, kept = leave_out_idle(rows, n)
     players = [players[i] for i in kept]
-    slots = share_circle(rows, len(players))
-    largest_first = sorted(range(len(rows)), key=lambda i: -len(rows[i].places))
-    for i in largest_first: draw_shape(ax, rows[i], [slots[i, p] for p in rows[i].places], rows[0].effect)
+    draw_shapes(ax, rows, share_circle(rows, len(players)))
     draw_circle(ax, players)
     frame_circle(ax, players)
     pad = legend_above(ax, rows_key(rows), .75 * room_on(ax)[0])
-    note = count_note(len(rows), len(labels), unit)
-    if len(kept) < n: note += f"\n{len(kept)} of {n} players: who takes part"
-    dress(ax, title, f"{note}\n{WIDTHS}", pad=pad)
+    taking_part = f"\n{len(kept)} of {n} players: who takes part" if len(kept) < n else ""
+    dress(ax, title, f"{count_note(len(rows), len(labels), unit)}{taking_part}\n{WIDTHS}", pad=pad)
     remove_frame(ax)
+    if len(players) > CROWD: fit_names(ax)
     return ax

@@ -53,7 +53,7 @@ from .networks import fixed_seed
 # %% ../../nbs/nets/12_training.ipynb #6921d02d
 OPTIMIZERS = {
     "sgd": lambda p, lr, momentum, weight_decay: torch.optim.SGD(p, lr, momentum, weight_decay=weight_decay),
-    "adamw": lambda p, lr, momentum, weight_decay: torch.optim.AdamW(p, lr, weight_decay=weight_decay),
+    "adamw": lambda p, lr, momentum, weight_decay: torch.optim.AdamW(p, lr, weight_decay=weight_decay, fused=True),
 }
 
 # %% ../../nbs/nets/12_training.ipynb #09608d4e

@@ -352,15 +352,15 @@ LONG = "The old man who lived in the small house by the river went every day to 
 def test_a_long_text_is_explained_from_drawn_maskings(tiny_lm):
     e = Explorer({"lm": tiny_lm}, text=LONG)
     assert e.budget.layout.display == "none" and e.most.max == 25
-    e.most.value, e.budget.value = 25, 300
+    e.most.value, e.budget.value = 16, 300
     assert e.budget.layout.display == "flex"
     x = answered(e).x
-    want = il.explain(il.text_game(*tiny_lm, LONG, players=25), budget=300, progress=False)
+    want = il.explain(il.text_game(*tiny_lm, LONG, players=16), budget=300, progress=False)
     assert x.players == want.players and x.meta["fidelity"]["R2"] == pytest.approx(want.meta["fidelity"]["R2"], abs=1e-2) and e.v is None
     shown = e.result.children[0].value
     assert "R² on other coalitions" in shown and f"<span>{x.meta['fidelity']['R2']:.3f}</span>" in shown
     panel = e.result.children[-1]
-    there = torch.ones(1, 25, dtype=torch.bool)
+    there = torch.ones(1, 16, dtype=torch.bool)
     there[0, [3, 7]] = False
     panel.toggles.press(there[0].tolist())
     real = e.game(there).item()

@@ -15,13 +15,13 @@ SMALL = DIGITS.subset(120, 40)
 
 
 @pytest.mark.slow
-def test_fifty_samples_of_ten_players_take_less_than_four_minutes():
+def test_twelve_samples_of_ten_players_take_less_than_a_minute():
     split, net = il.data.digits(), il.networks.resnet(20)
     il.training.train(net, split, epochs=2, progress=False)
     start = time.perf_counter()
-    frame = il.samples.model_frame(net, split.test_x[:50], split.test_y[:50], "layer1.0", border=2, progress=False)
-    assert time.perf_counter() - start < 240
-    assert frame["sample"].nunique() == 50 and frame.order.max() == 10 and frame.average_order.between(1, 10).all()
+    frame = il.samples.model_frame(net, split.test_x[:12], split.test_y[:12], "layer1.0", border=2, progress=False)
+    assert time.perf_counter() - start < 60
+    assert frame["sample"].nunique() == 12 and frame.order.max() == 10 and frame.average_order.between(1, 10).all()
 
 
 @pytest.mark.parametrize("layers", [1, 3, "layer1.1"])

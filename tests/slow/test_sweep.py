@@ -69,7 +69,7 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(undisturbed, tmp_path):
     rng, folder, calls, kills = random.Random(0), tmp_path / "sweep", tmp_path / "calls", 0
-    while kills < 20:
+    while kills < 12:
         before = {p.relative_to(folder): p.stat().st_mtime_ns for part in ("tables", "interactions", "shared") for p in (folder / part).rglob("[!.]*.safetensors")}
         p, at = run(folder, calls, 40, wait=False), time.time()
         lines = calls.read_text().count("\n") if calls.exists() else 0
@@ -80,7 +80,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(undisturbed, tmp_p
         if p.wait() != -signal.SIGKILL: break                                           # it was done before
         kills += 1
         assert {q: (folder / q).stat().st_mtime_ns for q in before} == before, "a finished file was made again"
-    assert kills >= 15
+    assert kills >= 9
     run(folder, calls, 40)
     assert results(folder) == results(undisturbed)
     assert not [q for q in folder.rglob("*") if is_unfinished(q)]

@@ -290,3 +290,16 @@ def test_alt_text_of_any_figure():
 def test_import_does_not_wait_for_matplotlib():
     code = "import sys, interlib.draw.plots; assert not {'matplotlib', 'seaborn', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("n", [22, 24, 60])
+@pytest.mark.parametrize("size", [(6, 6), (4, 4), (9, 5)])
+def test_long_names_round_a_network_stay_clear_of_title_and_legend(n, size):
+    names = [f"player of rank {i}" for i in range(n)]
+    fig, ax = plt.subplots(figsize=size, layout="constrained")
+    groups = [names[i:i + 2] for i in range(0, n, 2)]
+    plot_network([1. - i / 99 for i in range(len(groups))], groups, "and", names, title="A title", unit="log-odds", top=30, ax=ax)
+    fig.draw_without_rendering()
+    drawn = boxes(ax.texts, fig)
+    for other in boxes([ax.get_legend(), ax.title, ax.xaxis.label], fig): assert not any(b.overlaps(other) for b in drawn)
+    assert all(fig.bbox.x0 <= b.x0 and b.x1 <= fig.bbox.x1 and fig.bbox.y0 <= b.y0 and b.y1 <= fig.bbox.y1 for b in drawn)
