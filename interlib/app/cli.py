@@ -145,7 +145,9 @@ def run_sweep(
     from interlib.app.sweeps import sweep
     config = read_config(args.config)
     with hush(): s = sweep(**config, retry=args.retry, progress=not args.quiet)
-    for line in f"{s.summary()} in {s.folder}".splitlines(): say(line)
+    if args.quiet:                                          # else it was told
+        for line in s.summary().splitlines(): say(line)
+    say("kept in", s.folder)
     return 1 if len(s.errors) else 0
 
 

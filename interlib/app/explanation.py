@@ -108,7 +108,7 @@ def decompose_all(
     "Decomposes the outputs; says where they are if this is interrupted."
     try: return decompose(v, noise, solver, players=game)
     except KeyboardInterrupt:
-        where = f"are kept in {cache}" if cache else "are lost: a folder as `cache` keeps them"
+        where = f"are kept in {cache}" if cache else "are not kept: a folder as `cache` keeps them"
         raise KeyboardInterrupt(f"while decomposing; the {v.numel():,} outputs {where}") from None
 
 # %% ../../nbs/app/00_explanation.ipynb #35ac0379

@@ -88,7 +88,7 @@ def told(
 )->str:
     "Says what an interruption has left."
     count = f"{len(draw):,} of {len(draw.masks):,} masked samples were done"
-    if not draw.path: return f"{count} and are lost: a folder as `cache` keeps them"
+    if not draw.path: return f"{count} and are not kept: a folder as `cache` keeps them"
     return f"{count} and are kept in {Path(draw.path).parent}: the same call goes on from there"
 
 # %% ../../nbs/model/32_sampling.ipynb #8fb32082

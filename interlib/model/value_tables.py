@@ -210,7 +210,7 @@ def report(
     "Says what an interruption has left."
     count = f"{self.done.sum():,} of {len(self.done):,} masked samples were done"
     if not self.done.any(): return count
-    if not self.path: return f"{count} and are lost: a folder as `cache` keeps them"
+    if not self.path: return f"{count} and are not kept: a folder as `cache` keeps them"
     return f"{count} and are kept in {Path(self.path).parent}: the same call goes on from there"
 
 # %% ../../nbs/model/22_value_tables.ipynb #1eefcf23

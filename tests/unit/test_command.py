@@ -110,7 +110,7 @@ def test_interrupted_again_and_again(tmp_path):
 
 
 def test_without_a_cache_an_interruption_says_what_is_lost():
-    with pytest.raises(KeyboardInterrupt, match="40 of 64 masked samples were done and are lost: a folder as `cache` keeps them"): evaluate(Slow(after=40).game(), batch_size=8, progress=False)
+    with pytest.raises(KeyboardInterrupt, match="40 of 64 masked samples were done and are not kept: a folder as `cache` keeps them"): evaluate(Slow(after=40).game(), batch_size=8, progress=False)
     with pytest.raises(KeyboardInterrupt, match="^0 of 64 masked samples were done$"): evaluate(Slow(after=0).game(), batch_size=8, progress=False)
 
 
@@ -240,7 +240,7 @@ def test_the_command_goes_on_after_ctrl_c(run, lm, monkeypatch):
 def test_without_cache_ctrl_c_says_what_would_have_kept_it(run, lm, monkeypatch):
     stop_after(monkeypatch, 3)
     code, out, err = run("explain", TEXT, "--model", lm, "--players", 6, "--batch-size", 8, "--quiet")
-    assert (code, out, err) == (130, "", "\ninterlib: interrupted; 24 of 64 masked samples were done and are lost: --cache DIR keeps them\n")
+    assert (code, out, err) == (130, "", "\ninterlib: interrupted; 24 of 64 masked samples were done and are not kept: --cache DIR keeps them\n")
 
 
 def test_ctrl_c_while_decomposing(run, lm, monkeypatch):
@@ -251,7 +251,7 @@ def test_ctrl_c_while_decomposing(run, lm, monkeypatch):
         return real(v, *args, **kwargs)
     monkeypatch.setattr("interlib.app.explanation.decompose", stop)
     command = ["explain", TEXT, "--model", lm, "--players", 5, "--quiet"]
-    assert "interrupted; while decomposing; the 32 outputs are lost: --cache DIR keeps them" in run(*command)[2]
+    assert "interrupted; while decomposing; the 32 outputs are not kept: --cache DIR keeps them" in run(*command)[2]
     assert "interrupted; while decomposing; the 32 outputs are kept in tables" in run(*command, "--cache", "tables")[2]
 
 
