@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY = PASSIVE
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1
 # One more than two processors: some tests wait for a browser or for a process that was killed.
 PYTEST = $(IN_VENV) python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
-NBTEST = $(IN_VENV) FAST=1 nbdev_test --n_workers 2
+NBTEST = $(IN_VENV) FAST=1 python tools/notebooks.py test
 
 .PHONY: help demo app test test-fast test-unit test-slow test-browser test-notebooks setup notebooks readme measures pictures clean
 
@@ -24,11 +24,11 @@ app: $(READY)  ## type a sentence in the browser and see what a model reacts to
 test: $(READY)  ## everything that must hold: clean and exported notebooks, the house, all tests, all notebooks
 	$(PYTEST) $(CORE)
 	$(PYTEST) tests $(CORE:%=--ignore %)
-	$(NBTEST) --timing
+	$(NBTEST)
 
 test-fast: $(READY)  ## the core, in less than five minutes
 	$(PYTEST) $(CORE) tests/unit/test_interactions.py tests/unit/test_bad_input.py -m "not slow"
-	$(NBTEST) --path nbs/core
+	$(NBTEST) nbs/core
 
 test-unit: $(READY)  ## the tests that take a moment each and need no browser
 	$(PYTEST) tests/unit
@@ -40,7 +40,7 @@ test-browser: $(READY)  ## the tests that need chromium
 	$(PYTEST) tests/browser
 
 test-notebooks: $(READY)  ## run all notebooks
-	$(NBTEST) --timing
+	$(NBTEST)
 
 setup: $(READY)  ## an environment in .venv, and git hooks that keep notebooks clean
 

@@ -2,12 +2,17 @@
 
     python tools/notebooks.py store [nbs/02_transforms.ipynb ...]
     python tools/notebooks.py readme
+    FAST=1 python tools/notebooks.py test [nbs/core ...]
 """
 import base64
 import io
+import multiprocessing
+import os
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
@@ -59,6 +64,33 @@ def readme():
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", {name.replace("output_", "index_"): png for name, png in resources["outputs"].items()}
 
 
+def test(paths, workers=3):
+    """Runs notebooks side by side, tutorials first, since they take longest; returns the names of those that failed.
+
+    `nbdev_test` does the same in processes that live on to the end and keep what every notebook has made: 15 GB.
+    Here each process is left after a dozen notebooks, and a failure is told when it happens."""
+    from nbdev.config import get_config
+    from nbdev.test import test_nb
+    paths, flags = sorted(paths, key=lambda path: path.parent.name != "tutorials"), get_config().tst_flags.split()
+    failed, times, started = [], {}, time.time()
+    how = dict(initializer=os.chdir, initargs=[ROOT / "nbs"], max_tasks_per_child=12)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), **how) as pool:
+        running = {pool.submit(test_nb, path, flags, basepath=ROOT): os.path.relpath(path, ROOT / "nbs") for path in paths}
+        for future in as_completed(running):
+            good, times[running[future]] = future.result()
+            if good: continue
+            failed.append(running[future])
+            print(f"FAILED {running[future]}", flush=True)
+    for path, seconds in sorted(times.items(), key=lambda item: -item[1])[:15]: print(f"{seconds:6.1f} s  {path}")
+    print(f"{len(times) - len(failed)} notebooks passed, {len(failed)} failed in {time.time() - started:.0f} s")
+    return failed
+
+
+def below(path):
+    "The notebooks in a folder, or the one at a path."
+    return [p for p in notebooks() if p == path or path in p.parents]
+
+
 if __name__ == "__main__":
     command, *names = sys.argv[1:]
     if command == "store":
@@ -70,4 +102,7 @@ if __name__ == "__main__":
         (ROOT / "README.md").write_text(text, encoding="utf-8")
         (ROOT / "nbs" / "images").mkdir(exist_ok=True)
         for name, png in images.items(): (ROOT / "nbs" / "images" / name).write_bytes(png)
-    else: sys.exit(f"unknown command {command!r}; it must be 'store' or 'readme'")
+    elif command == "test":
+        chosen = [p for name in names for p in below(Path(name).resolve())] if names else notebooks()
+        sys.exit(bool(test(chosen)) or not chosen)
+    else: sys.exit(f"unknown command {command!r}; it must be 'store', 'readme' or 'test'")

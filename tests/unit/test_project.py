@@ -155,3 +155,15 @@ def test_links_of_the_readme_exist():
 def test_import_is_light():
     code = "import interlib, sys; sys.exit(str([m for m in ('transformers', 'matplotlib', 'captum', 'ipywidgets', 'sklearn', 'pandas', 'scipy', 'torch') if m in sys.modules] or ''))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""
+
+
+def test_a_notebook_that_fails_is_named(tmp_path, capfd):
+    import nbformat
+    from notebooks import test as run_notebooks
+    paths = [tmp_path / "good.ipynb", tmp_path / "bad.ipynb"]
+    for path, source in zip(paths, ("import interlib\nassert True", "#| export\nraise KeyError('gone')")):
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]), path)
+    failed = run_notebooks(paths, workers=2)
+    assert [Path(name).name for name in failed] == ["bad.ipynb"]
+    out, err = capfd.readouterr()
+    assert "1 notebooks passed, 1 failed" in out and "gone" in err
