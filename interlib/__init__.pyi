@@ -12,6 +12,7 @@ from .measure.confusion import average_order, confusing_samples, generalization_
 from .measure.sharing import shared_interactions, shared_strength, transferability
 from .measure.conditions import sparsity_conditions
 from .measure.sparsity import sparsity_bound
+from .measure.mimicry import mimic
 from .nets.encoders import load_encoder, open_model
 from .nets.language_models import load_lm
 from .nets.recipes import load_trained
@@ -43,15 +44,14 @@ from .measure import allocation, axioms, confusion, rankings, sparsity, taylor, 
 from .model import concepts, explainers
 from .nets import data, networks, training
 from .app import samples
-from .solve import first_order
 
 __all__ = [
     "Baseline", "Compare", "ConfusingSamples", "Explorer", "Game", "Interactions", "Samples", "Sharing", "Solution",
     "Sparsity", "WhatIf", "allocation", "alternatives", "and_inverse", "and_or_game", "and_transform",
     "average_order", "axioms", "banzhaf", "banzhaf_interactions", "coalition", "component_game", "concept_game", "concepts",
     "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_samples", "decompose_shared", "evaluate", "examples", "explain",
-    "explain_samples", "explainers", "feature_game", "fetch_table", "first_order", "generalization_power", "harsanyi",
-    "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "load_vision", "masks", "match_samples", "members", "networks",
+    "explain_samples", "explainers", "feature_game", "fetch_table", "generalization_power", "harsanyi",
+    "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "load_vision", "masks", "match_samples", "members", "mimic", "networks",
     "offsetting", "open_model", "open_sweep", "or_inverse", "or_transform", "order_strength", "orders", "planted",
     "plots", "prompt_game", "rankings", "sample", "samples", "shapley", "shapley_interactions", "shared_interactions", "shared_strength",
     "sparsity", "sparsity_bound", "sparsity_conditions", "sweep", "tabular_game", "taylor", "taylor_methods",

@@ -6,13 +6,12 @@
 """
 import base64
 import io
-import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
@@ -21,6 +20,7 @@ from nbconvert.preprocessors import ExecutePreprocessor
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+RAN = "ran a notebook:" # begins a line that `run` prints and `test` reads
 
 
 def notebooks():
@@ -64,23 +64,43 @@ def readme():
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", {name.replace("output_", "index_"): png for name, png in resources["outputs"].items()}
 
 
-def test(paths, workers=3):
+def run(paths):
+    "Runs notebooks one after the other as `nbdev_test` does; prints a line for each: did all go well, seconds, path."
+    from nbdev.config import get_config
+    from nbdev.test import test_nb
+    os.chdir(ROOT / "nbs")
+    flags = get_config().tst_flags.split()
+    for path in paths:
+        good, seconds = test_nb(path, flags, basepath=ROOT)
+        print(f"\n{RAN} {int(good)} {seconds:.1f} {path}", flush=True)
+
+
+def told(output):
+    "What `run` said of its notebooks: path -> whether all went well, and seconds."
+    lines = [line.removeprefix(f"{RAN} ").split(" ", 2) for line in output.splitlines() if line.startswith(f"{RAN} ")]
+    return {Path(path): (good == "1", float(seconds)) for good, seconds, path in lines}
+
+
+def run_apart(paths):
+    "Runs notebooks in a process of their own; one that it does not come to, since an earlier one ended it, has failed."
+    process = subprocess.run([sys.executable, __file__, "run", *map(str, paths)], stdout=subprocess.PIPE, text=True)
+    return dict.fromkeys(paths, (False, 0.)) | told(process.stdout)
+
+
+def test(paths, workers=3, together=10):
     """Runs notebooks side by side, tutorials first, since they take longest; returns the names of those that failed.
 
     `nbdev_test` does the same in processes that live on to the end and keep what every notebook has made: 15 GB.
-    Here each process is left after a dozen notebooks, and a failure is told when it happens."""
-    from nbdev.config import get_config
-    from nbdev.test import test_nb
-    paths, flags = sorted(paths, key=lambda path: path.parent.name != "tutorials"), get_config().tst_flags.split()
+    Here a process is left after some notebooks, and a failure is told when it happens."""
+    long = [[path] for path in paths if path.parent.name == "tutorials"]
+    rest = [path for path in paths if [path] not in long]
+    batches = [*long, *(rest[i:i + together] for i in range(0, len(rest), together))]
+    name = lambda path: os.path.relpath(path, ROOT / "nbs")
     failed, times, started = [], {}, time.time()
-    how = dict(initializer=os.chdir, initargs=[ROOT / "nbs"], max_tasks_per_child=12)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), **how) as pool:
-        running = {pool.submit(test_nb, path, flags, basepath=ROOT): os.path.relpath(path, ROOT / "nbs") for path in paths}
-        for future in as_completed(running):
-            good, times[running[future]] = future.result()
-            if good: continue
-            failed.append(running[future])
-            print(f"FAILED {running[future]}", flush=True)
+    with ThreadPoolExecutor(workers) as pool:
+        for future in as_completed([pool.submit(run_apart, batch) for batch in batches]):
+            for path, (good, times[name(path)]) in future.result().items():
+                if not good: failed.append(name(path)), print(f"FAILED {name(path)}", flush=True)
     for path, seconds in sorted(times.items(), key=lambda item: -item[1])[:15]: print(f"{seconds:6.1f} s  {path}")
     print(f"{len(times) - len(failed)} notebooks passed, {len(failed)} failed in {time.time() - started:.0f} s")
     return failed
@@ -102,6 +122,7 @@ if __name__ == "__main__":
         (ROOT / "README.md").write_text(text, encoding="utf-8")
         (ROOT / "nbs" / "images").mkdir(exist_ok=True)
         for name, png in images.items(): (ROOT / "nbs" / "images" / name).write_bytes(png)
+    elif command == "run": run(map(Path, names))
     elif command == "test":
         chosen = [p for name in names for p in below(Path(name).resolve())] if names else notebooks()
         sys.exit(bool(test(chosen)) or not chosen)

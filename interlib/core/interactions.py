@@ -31,7 +31,7 @@ METHODS_ELSEWHERE = { # methods that stand in other rooms, which are opened when
     "draw.figures": (
         "plot plot_brackets plot_matching plot_network plot_patch_groups plot_patches plot_strengths plot_words"
     ),
-    "measure.fidelity": "fidelity", "measure.stability": "stability",
+    "measure.fidelity": "fidelity", "measure.stability": "stability", "measure.mimicry": "keep",
     "app.report": "report",
 }
 ROOM_OF = {name: f"interlib.{room}" for room, names in METHODS_ELSEWHERE.items() for name in names.split()}

@@ -469,7 +469,7 @@ def test_numbers_of_numpy_and_torch(image):
 @pytest.mark.parametrize("change, error, message", [
     (dict(image=torch.zeros(16, 16)), ValueError, r"image: got torch.float32 of shape \(16, 16\); it must be a float tensor \(C, H, W\)"),
     (dict(image=torch.zeros(1, 16, 16, dtype=torch.uint8)), ValueError, "float tensor"),
-    (dict(image=np.zeros((1, 16, 16))), ValueError, r"got float64 of shape \(1, 16, 16\); it must be a picture of PIL"),
+    (dict(image=np.zeros((1, 16, 16))), ValueError, r"got float64 of shape \(1, 16, 16\); it must be the path of a file, a picture of PIL"),
     (dict(image=torch.zeros(3, 16, 16)), ValueError, "image: the model does not take"),
     (dict(grid=0), ValueError, "grid: got 0"),
     (dict(grid=17), ValueError, "from 1 to the 16 x 16 pixels"),
