@@ -5,6 +5,8 @@ CORE := $(addprefix tests/unit/test_, project.py transforms.py decomposition.py)
 READY := $(VENV)/.ready
 # Threads that wait leave the processor to others: beside other work, small matrices are twenty times as fast.
 export OMP_WAIT_POLICY = PASSIVE
+# Ray's workers step aside for everybody else unless told otherwise, and would never end beside other tests.
+export RAY_worker_niceness = 0
 IN_VENV = PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1
 # One more than two processors: some tests wait for a browser or for a process that was killed.
 PYTEST = $(IN_VENV) python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder

@@ -34,9 +34,12 @@ def browser(tmp_path_factory):
     browser.close()
 
 
+LONG = ["test_training.py", "test_sweep.py", "test_damage.py", "test_widgets.py"] # the last asks for networks that the first has trained by then
+
+
 def pytest_collection_modifyitems(items):
     "Marks the tests by their folder or what they ask for; the slowest files come first, so that workers end together."
-    items.sort(key=lambda item: item.path.name not in ("test_training.py", "test_widgets.py"))
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()) or item.path.parent.name == "browser": item.add_marker("browser")
         if item.path.parent.name == "slow": item.add_marker("slow")
