@@ -53,7 +53,7 @@ def fit_terms(
 
 def pursue(
     v:Tensor, # outputs `(2**n,)`, float64
-    k:int, # terms
+    k:int, # terms at most; fewer if they explain everything
     there:Tensor, # bool `(2**n,)`: coalitions to learn from
     best, # function of a residual that returns the next term
     column, # function of a term that returns `(2**n,)`
@@ -63,7 +63,9 @@ def pursue(
     solution, h = fit_terms(columns, v, there)
     predictions = [h]
     for _ in range(k):
-        terms.append(best(torch.where(there, v - h, 0.)))
+        residual = torch.where(there, v - h, 0.)
+        if residual.abs().max() <= 1e-12 * v.abs().max(): break # nothing is left to explain
+        terms.append(best(residual))
         columns.append(column(terms[-1]))
         solution, h = fit_terms(columns, v, there)
         predictions.append(h)
@@ -81,14 +83,14 @@ def mean_errors(
 
 def mimic(
     v:Tensor, # outputs of all coalitions `(2**n,)`
-    k:int=25, # ANDs and ORs, besides the constant
+    k:int=25, # ANDs and ORs, besides the constant; fewer if they explain everything
     players=None, # their names
     there=None, # bool `(2**n,)`: learn from these coalitions only; all by default
 )->Interactions: # `meta["mean errors"]`: after 0, 1, ... k terms, on the coalitions that are left out if there are any
     """Returns `k` ANDs and ORs of any order, chosen greedily, that mimic a network on all masked samples.
 
     A short model that predicts, not a proven optimum like that of `decompose`; Ren et al. (2024), abstract. Raises
-    `ValueError` for outputs that are all equal, or more terms than coalitions to learn from."""
+    `ValueError` for outputs that are all equal or not finite."""
     v, there = check_mimic(v, k, there)
     present = masks((len(v) - 1).bit_length())
     weight = there.double()
@@ -108,10 +110,12 @@ def check_mimic(
     "Raises `TypeError` or `ValueError` for what cannot be used."
     v = as_table(v).detach().cpu().double()
     if v.ndim != 1: refuse("v", tuple(v.shape), "the table of one target, (2**n,)")
+    lost = int((~v.isfinite()).sum())
+    if lost: refuse("v", f"{lost} outputs that are not finite", "finite numbers")
     there = torch.ones(len(v), dtype=torch.bool) if there is None else torch.as_tensor(there)
     if there.dtype != torch.bool or there.shape != v.shape:
         refuse("there", f"{there.dtype} of shape {tuple(there.shape)}", f"bool of shape {tuple(v.shape)}")
-    whole("k", k, 1, int(there.sum()) - 1)
+    whole("k", k, 1)
     if v[there].max() == v[there].min(): refuse("v", "outputs that are all equal", "outputs that vary")
     return v, there
 
