@@ -34,7 +34,7 @@ def browser(tmp_path_factory):
     browser.close()
 
 
-LONG = ["test_training.py", "test_sweep.py", "test_damage.py", "test_widgets.py"] # the last asks for networks that the first has trained by then
+LONG = ["test_recipe_of_minilm.py", "test_recipes.py", "test_sweep.py", "test_widgets.py", "test_damage.py"] # networks that others ask for come first
 
 
 def pytest_collection_modifyitems(items):

@@ -1,4 +1,4 @@
-"""Training: what it measures, that it repeats, what it keeps on disk, what it refuses, and the trained networks themselves."""
+"""Training: what it measures, that it repeats, what it keeps on disk, and what it refuses."""
 import subprocess
 import sys
 import time
@@ -337,19 +337,3 @@ def test_on_a_gpu(texts, tmp_path):
     assert next(other.parameters()).is_cuda and fingerprint(other) == fingerprint(model)
     pictures = digits(8).subset(100, 50)
     assert fit(resnet().cuda(), pictures, adversarial=.1).accuracy.shape == (4, 2)
-
-
-# ---- the networks to explain; minutes on a fresh cache
-
-@pytest.mark.parametrize("name", ["resnet20-digit3", "vgg16-digit3"])
-def test_networks_of_digit_3(name):
-    net, tokenizer, done = load_trained(name, progress=False)
-    assert done.accuracy[-1, 1] >= .97 and tokenizer is None and not net.training
-
-
-@pytest.mark.parametrize("name, layers, accuracy", [("minilm-sentiment", 6, .84), ("minilm3-sentiment", 3, .74)])
-def test_minilm_of_sentiment(name, layers, accuracy):
-    model, tokenizer, done = load_trained(name, progress=False)
-    assert model.config.num_hidden_layers == len(model.bert.encoder.layer) == layers and done.accuracy[-1, 1] >= accuracy
-    z = logits(model, Texts(["A wonderful, moving film.", "A dull and stupid mess."], tokenizer)[torch.arange(2)])
-    assert z.argmax(-1).tolist() == [1, 0]
