@@ -306,7 +306,8 @@ def test_only_language_models_have_a_tree(games):
     (lambda: evaluate(lambda m: m.sum(1), n=3, compiled=True, tree=True), ValueError, "tree: got True with compiled"),
     (lambda: evaluate(lambda m: m.sum(1), n=3, cache="folder"), ValueError, "game.key = "),
 ])
-def test_bad_calls(call, error, message):
+def test_bad_calls(call, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)                                          # one of them names a folder
     with pytest.raises(error, match=message): call()
 
 
