@@ -21,7 +21,7 @@ from .effects import check_list, check_tables, effects_list
 from .files import load_tensors, save_tensors, through_links
 from .labels import one_line, significant
 from .names import check_players
-from .solution import Solution, fidelity_line, read_solution
+from .solution import Solution, fidelity_line, read_solution, without_measures
 from .transforms import and_inverse, check_values, mark, or_inverse
 
 # %% ../../nbs/core/10_interactions.ipynb #a614bbbd
@@ -280,8 +280,9 @@ def replace(
     self:Interactions,
     **changes, # attributes and their new values, such as `players` or `meta`
 )->Interactions:
-    "Returns a copy with some attributes changed; the others are shared."
+    "Returns a copy with some attributes changed, the others shared; of other effects `meta` tells no fidelity."
     names = "is_or members effect constant players solution meta v".split()
+    if changes.keys() & set(names[:4]): changes = {"meta": without_measures(self.meta)} | changes
     new = Interactions.of(**{name: changes.pop(name, getattr(self, name)) for name in names})
     new.picture = changes.pop("picture", self.picture)
     new.regions = changes.pop("regions", self.regions)

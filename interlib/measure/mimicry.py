@@ -164,6 +164,7 @@ def keep(
 
     `strongest(k)` leaves the effects as they are, and then misses what the others had explained."""
     chosen = self.strongest(k)
+    if samples is None and self.v is None: refuse("samples", None, "Samples to fit to, where not all outputs are known")
     if samples is None: present, v = masks(self.n), self.outputs().detach().cpu().double()
     elif isinstance(samples, Samples) and samples.n == self.n and samples.values.ndim == 1:
         present, v = samples.masks, samples.values.double()
