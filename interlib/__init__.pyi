@@ -2,7 +2,6 @@
 from .core.coalition_samples import Samples
 from .core.coalitions import coalition, masks, members, orders
 from .core.interactions import Interactions
-from .core.solution import Solution
 from .core.synthetic import and_or_game, planted
 from .core.transforms import and_inverse, and_transform, banzhaf, banzhaf_interactions, or_inverse, or_transform, shapley, shapley_interactions
 from .solve.matching_samples import match_samples
@@ -28,6 +27,7 @@ from .model.component_games import component_game
 from .model.table_games import tabular_game
 from .model.prompt_games import prompt_game
 from .model.concepts import concept_game
+from .model.concept_attribution import concept_attribution
 from .model.costs import cost
 from .model.evaluation import evaluate
 from .model.sampling import sample
@@ -46,9 +46,9 @@ from .nets import data, networks, training
 from .app import samples
 
 __all__ = [
-    "Baseline", "Compare", "ConfusingSamples", "Explorer", "Game", "Interactions", "Samples", "Sharing", "Solution",
+    "Baseline", "Compare", "ConfusingSamples", "Explorer", "Game", "Interactions", "Samples", "Sharing",
     "Sparsity", "WhatIf", "allocation", "alternatives", "and_inverse", "and_or_game", "and_transform",
-    "average_order", "axioms", "banzhaf", "banzhaf_interactions", "coalition", "component_game", "concept_game", "concepts",
+    "average_order", "axioms", "banzhaf", "banzhaf_interactions", "coalition", "component_game", "concept_attribution", "concept_game", "concepts",
     "confusing_samples", "confusion", "cost", "data", "decompose", "decompose_samples", "decompose_shared", "evaluate", "examples", "explain",
     "explain_samples", "explainers", "feature_game", "fetch_table", "generalization_power", "harsanyi",
     "image_game", "learn_baseline", "load_encoder", "load_lm", "load_trained", "load_vision", "masks", "match_samples", "members", "mimic", "networks",

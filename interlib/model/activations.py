@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .borrowing import longest_text, place_of, readable
-from .layers import layer_output, to_model
+from .layers import layer_features, to_model
 from .regions import words
 
 # %% ../../nbs/model/27_activations.ipynb #b902c1ad
@@ -50,11 +50,11 @@ def text_batches(
     tokenizer, # a fast one
     size:int=32, # samples at a time
 ):
-    "Yields texts as the model reads them; one at a time where the tokenizer cannot pad."
+    "Yields texts as the model reads them, filled up on the right; one at a time where the tokenizer cannot pad."
     device, dtype = place_of(model)
     if tokenizer.pad_token is None: size = 1
     longest = longest_text(model, tokenizer)
-    how = dict(return_tensors="pt", return_offsets_mapping=True, padding=size > 1)
+    how = dict(return_tensors="pt", return_offsets_mapping=True, padding=size > 1, padding_side="right")
     if longest: how |= dict(truncation=True, max_length=longest)
     for i in range(0, len(texts), size):
         tokens = tokenizer(list(texts[i:i + size]), **how)
@@ -176,7 +176,7 @@ def collect_rows(
     layer:str, # name of the layer
     rows:int=20_000, # positions, drawn evenly from the data
     tokenizer=None, # fast tokenizer, for texts
-    chosen=None, # function `(batch, rows (B, positions, C), shape) -> bool (B, positions)`: which may be drawn
+    chosen=None, # function `(batch, shape of the feature) -> bool (B, positions)`: which may be drawn
     seed:int=0, # of the draw
     progress:bool=False, # show a bar
 )->Rows:
@@ -184,10 +184,10 @@ def collect_rows(
     is_tensor, g = isinstance(data, Tensor), torch.Generator().manual_seed(seed)
     values, where, labels = [], [], []
     for batch in with_bar(batches(model, data, tokenizer), data, progress):
-        with readable("data", data): feature = layer_output(model, layer, batch.inputs)[0]
+        with readable("data", data): feature = layer_features(model, layer, batch.inputs)
         some, shape = as_rows(feature), feature.shape[1:]
         able = real_positions(batch, some, layer)
-        if chosen: able = able & chosen(batch, some, shape)
+        if chosen: able = able & chosen(batch, shape)
         places = draw_places(able, math.ceil(rows * len(some) / len(data)), g)
         values.append(some[places[:, 0], places[:, 1]].double().cpu())
         where += [(batch.first + s, p) for s, p in places.tolist()]

@@ -20,13 +20,14 @@ from ..core.checks import flag
 from ..core.files import digest
 from .activations import Batch, as_feature, as_rows, batches
 from .borrowing import borrow, place_of, readable
-from .concept_finding import check_concepts, find_concepts, reconstruction_error
+from .concept_finding import find_concepts, reconstruction_error
 from .factorising import Concepts
 from .games import Game, Masked
-from .layers import from_layer, layer_output, layer_reader, one_sample, to_model
+from .layers import from_layer, layer_features, layer_output, layer_reader, one_sample, to_model
 from .masking import FOREGROUND
 from .model_logits import answers_of
 from .network_games import check_request, classifier_game
+from .recursion import amounts_inside, check_concepts
 from .regions import players_of
 from .targets import class_target
 
@@ -60,20 +61,22 @@ def read_sample(
         raise ValueError(f"inputs: got a batch of {len(feature)}; it must be one sample, with a batch axis of one")
     if not feature.isfinite().all():
         raise ValueError(f"inputs: layer {concepts.layer!r} returns NaN or infinity; all features must be finite")
-    rows = as_rows(feature)
-    u = concepts.encode(rows)[0].T
-    directions = concepts.directions(rows.shape[2])
+    u = amounts_inside(model, concepts, inputs, feature)[0].T
+    directions = concepts.directions(as_rows(feature).shape[2])
     expressed = as_feature((u.T @ directions)[None], feature.shape[1:])[0].to(feature)
     return ConceptSample(inputs, feature, answer, u, directions, expressed)
 
 # %% ../../nbs/model/30_concepts.ipynb #df190ae3
 def present_concepts(
     u:Tensor, # coefficients of one sample `(k, positions)`
+    ancestors:list=(), # `Ancestor`s inside which they were looked for, for the message
 )->Tensor: # bool `(k,)`
     "Returns whose part is at least a tenth as large as the largest; raises `ValueError` if there is none."
     size = u.norm(dim=1)
     present = (size >= FOREGROUND * size.max()) & (size > 0)
-    if not present.any(): raise ValueError("inputs: no concept is present in this sample; it must have at least one")
+    if not present.any():
+        inside = "".join(f"where {a.name!r} of {a.layer!r} is strong " for a in ancestors)
+        raise ValueError(f"inputs: no concept is present {inside}in this sample; it must have at least one")
     return present
 
 # %% ../../nbs/model/30_concepts.ipynb #c759dd9b
@@ -134,7 +137,10 @@ def describe_game(
     inputs, # as the user gave them
 )->dict:
     "Returns what a game of concepts says about itself."
-    which = digest({"dictionary": concepts.dictionary})
+    line = {f"ancestor {i}": a.dictionary for i, a in enumerate(concepts.ancestors)}
+    numbers = [[a.number, a.level] for a in concepts.ancestors]
+    if line: line["numbers"] = torch.tensor(numbers, dtype=torch.float64)
+    which = digest({"dictionary": concepts.dictionary, **line})
     meta = dict(baseline="zero", layer=concepts.layer, concepts=which, residual=residual)
     if isinstance(inputs, str): meta["text"] = inputs
     return meta
@@ -160,7 +166,7 @@ def concept_game(
     check_concepts(model, concepts)
     flag("residual", residual)
     sample = read_sample(model, inputs, concepts, tokenizer)
-    present = present_concepts(sample.u)
+    present = present_concepts(sample.u, concepts.ancestors)
     if players is None: players = present.nonzero()[:, 0].tolist()
     z, base = sample.answer, sample.base(residual)
     read = check_and_read(model, concepts, sample, base, players, target, output, rival, choose)
@@ -177,7 +183,9 @@ def concept_game(
 def concept_maps(
     game:Game, # made by `concept_game`
 )->Tensor: # float64 `(n, h, w)` for a feature map, `(n, L)` for tokens, `(n, 1)` for units
-    "Returns how much of each player's concept is at each position; raises `ValueError` for a game of other players."
+    """Returns each player's coefficients: how much of the concept is at each position of its layer.
+
+    Raises `ValueError` for a game of other players."""
     if "concepts" not in game.meta:
         some = ", ".join(map(str, game.players[:4]))
         raise ValueError(f"game: its players are {some}, ...; it must be made by concept_game")
@@ -219,8 +227,8 @@ def responses(
     "Returns how much of each concept is at each place of the data: a cell of a map, or a word."
     found, shape = [], None
     for batch in batches(model, data, tokenizer):
-        feature = layer_output(model, concepts.layer, batch.inputs)[0]
-        u = concepts.encode(as_rows(feature))
+        feature = layer_features(model, concepts.layer, batch.inputs)
+        u = amounts_inside(model, concepts, batch.inputs, feature)
         shape = tuple(feature.shape[2:]) if feature.ndim == 4 else None
         if batch.offsets is not None:
             found += by_word(u, batch, data)

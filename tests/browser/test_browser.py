@@ -12,6 +12,7 @@ from explained import explained as with_words
 from interlib.app.prompts import explain_text
 from interlib.app.report import CLICKABLE, report_html, what_if as panel_of
 from interlib.app.sums import list_effects
+from interlib.core.solution import Solution
 from interlib.core.synthetic import noisy
 from test_cli import TEXT, make_lm
 
@@ -31,7 +32,7 @@ def random_model(n, kept, seed):
     g = torch.Generator().manual_seed(seed)
     tables = torch.randn(2, 2**n, generator=g, dtype=torch.float64) * (torch.rand(2, 2**n, generator=g) < kept / 2**n)
     tables[1, 0] = 0
-    x = il.Interactions(*tables, solution=il.Solution(tables[:, 1:].abs().sum().item(), 0., 0., 0, "none"))
+    x = il.Interactions(*tables, solution=Solution(tables[:, 1:].abs().sum().item(), 0., 0., 0, "none"))
     return x, x.predict() + .05 * torch.randn(2**n, generator=g, dtype=torch.float64)
 
 
@@ -205,7 +206,7 @@ def test_clicks_on_forty_words_of_which_no_table_is_known(open_report):
 
 def test_left_out_for_many_players():
     n = CLICKABLE + 1
-    e = explained(il.Interactions(torch.zeros(2**n), torch.zeros(2**n), solution=il.Solution(0., 0., 0., 0, "none")), torch.zeros(2**n, dtype=torch.float64))
+    e = explained(il.Interactions(torch.zeros(2**n), torch.zeros(2**n), solution=Solution(0., 0., 0., 0, "none")), torch.zeros(2**n, dtype=torch.float64))
     page = report_html(e)
     assert "With 15 players there are 32,768 outputs, too many for a page" in page and "<script" not in page
 

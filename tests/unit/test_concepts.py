@@ -206,11 +206,11 @@ def test_features_of_nothing_but_zeros(size):
 def test_images_go_to_the_model_batch_by_batch(planted, monkeypatch):
     net, x, _, _ = planted
     import interlib.model.activations as module
-    log, batches, look = [], module.batches, module.layer_output
+    log, batches, look = [], module.batches, module.layer_features
     def told(*args):
         for b in batches(*args): log.append("read"); yield b
     monkeypatch.setattr(module, "batches", told)
-    monkeypatch.setattr(module, "layer_output", lambda *args: (log.append("seen"), look(*args))[1])
+    monkeypatch.setattr(module, "layer_features", lambda *args: (log.append("seen"), look(*args))[1])
     il.concepts.find_concepts(net, x[:80], "see", k=2, progress=False)
     assert log == ["read", "seen"] * 3
 
@@ -219,3 +219,48 @@ def test_seeds_of_numpy_can_be_stored(planted, tmp_path):
     net, x, _, _ = planted
     il.concepts.find_concepts(net, x[:40], "see", k=np.int64(2), seed=np.int64(3), progress=False).save(tmp_path / "c.safetensors")
     assert il.concepts.Concepts.load(tmp_path / "c.safetensors").meta["seed"] == 3
+
+
+def strong_by_hand(net, x, found, name, side):
+    "Where a concept is strong on a map of `side` cells, without the library's own search for it."
+    i, seen = found.names.index(name), []
+    handle = net.get_submodule(found.layer).register_forward_hook(lambda module, args, out: seen.append(out))
+    with torch.no_grad(): net(x)
+    handle.remove()
+    u = found.encode(seen[0].flatten(2).transpose(1, 2))[..., i].view(len(x), *seen[0].shape[2:])
+    times = side // u.shape[1]
+    return (u >= found.levels[i]).repeat_interleave(times, 1).repeat_interleave(times, 2)
+
+
+def test_a_part_of_a_part_lies_inside_both():
+    "Five concepts of ResNet-20's last layers, four parts of each: what the parts of these are found in, position by position."
+    from interlib.model.activations import collect_rows
+    from interlib.model.recursion import places_inside
+    net, x = il.load_trained("resnet20-digit3", progress=False)[0].eval(), il.data.one_against_rest(il.data.digits(16), 3).train_x[:400]
+    late = il.concepts.find_concepts(net, x, "layer3", k=5, progress=False)
+    for parent in late.names:
+        middle = il.concepts.find_concepts(net, x, "layer2", k=4, within=(late, parent), progress=False)
+        for part in middle.names:
+            found = il.concepts.find_concepts(net, x, "layer1", k=1, within=(middle, part), progress=False)
+            inside = strong_by_hand(net, x, late, parent, 16) & strong_by_hand(net, x, middle, part, 16)
+            assert 0 < found.meta["rows"] == inside.sum() < strong_by_hand(net, x, middle, part, 16).sum()
+            drawn = collect_rows(net, x, "layer1", chosen=lambda batch, shape: places_inside(net, found.ancestors, batch.inputs, shape))
+            assert all(inside[s].flatten()[p] for s, p in drawn.where)
+            amounts = il.concepts.responses(net, x, found)[0].view(len(x), 16, 16)
+            assert amounts[inside].sum() > 0 == amounts[~inside].sum()
+
+
+def test_ancestors_in_files(tmp_path):
+    net, x = il.load_trained("resnet20-digit3", progress=False)[0].eval(), il.data.digits(16).train_x[:200]
+    late = il.concepts.find_concepts(net, x, "layer3", k=3, progress=False)
+    middle = il.concepts.find_concepts(net, x, "layer2", k=3, within=(late, "c1"), progress=False)
+    found = il.concepts.find_concepts(net, x, "layer1", k=2, within=(middle, "c0"), progress=False)
+    found.save(tmp_path / "c.safetensors")
+    back = type(found).load(tmp_path / "c.safetensors")
+    assert [(a.name, a.layer) for a in back.ancestors] == [("c0", "layer2"), ("c1", "layer3")] and repr(back) == repr(found)
+    assert torch.equal(il.concepts.responses(net, x[:50], back)[0], il.concepts.responses(net, x[:50], found)[0])
+    game = lambda c: il.concept_game(net, x[i:i + 1], c).meta["concepts"]
+    i = il.concepts.responses(net, x, found)[0].view(200, -1).sum(1).argmax()
+    assert game(back) == game(found)
+    back.ancestors = back.ancestors[:1]                       # another game: there is more of it
+    assert game(back) != game(found)
