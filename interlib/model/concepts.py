@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ConceptSample', 'read_sample', 'present_concepts', 'concept_logits', 'mask_concepts', 'check_and_read',
-           'answer_without_rest', 'describe_game', 'concept_game', 'concept_maps', 'by_cell', 'by_word', 'responses',
-           'correlations', 'reorder', 'shared_responses', 'match_concepts']
+           'answer_without_rest', 'describe_game', 'mask_sample', 'concept_game', 'concept_maps', 'by_cell', 'by_word',
+           'responses', 'correlations', 'reorder', 'shared_responses', 'match_concepts']
 
 # %% ../../nbs/model/30_concepts.ipynb #49a7c356
 import math
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ..core.checks import flag
 from ..core.files import digest
 from .activations import Batch, as_feature, as_rows, batches
-from .borrowing import borrow, place_of, readable
+from .borrowing import borrow, place_of, readable, samples_at_once
 from .concept_finding import find_concepts, reconstruction_error
 from .factorising import Concepts
 from .games import Game, Masked
@@ -30,6 +30,7 @@ from .network_games import check_request, classifier_game
 from .recursion import amounts_inside, check_concepts
 from .regions import players_of
 from .targets import class_target
+from .text_outputs import next_tokens
 
 # %% ../../nbs/model/30_concepts.ipynb #dfab27bf
 @dataclass(eq=False)
@@ -112,13 +113,14 @@ def check_and_read(
     concepts:Concepts, # of this network
     sample:ConceptSample,
     base:Tensor, # residual, or zero, of the feature's shape
+    classes, # how next tokens are found and named, or None
     *request, # players, target, output, rival and choose, as for `concept_game`
 ): # function `(model, features, inputs) -> logits`
     "Returns how the upper layers read features; raises `TypeError` or `ValueError` for what they cannot be asked."
     def on_zeros(): return from_layer(model, torch.zeros_like(sample.feature), concepts.layer, sample.inputs)
     answers = answers_of(model, sample.answer, on_zeros)
     names = list(map(str, concepts.names))
-    value = check_request(model, sample.answer, names, *request, "concept", answers)[3]
+    value = check_request(model, sample.answer, names, *request, "concept", answers, classes)[3]
     return layer_reader(model, concepts.layer, sample.inputs, sample.feature[0], base, value)
 
 # %% ../../nbs/model/30_concepts.ipynb #f17839a7
@@ -146,6 +148,20 @@ def describe_game(
     return meta
 
 
+def mask_sample(
+    model, # torch module
+    concepts:Concepts, # of this network
+    sample:ConceptSample,
+    residual:bool, # does what the concepts cannot express stay?
+    classes, # how next tokens are found and named, or None
+    *request, # players, target, output, rival and choose, as for `concept_game`
+)->Masked: # without its value
+    "Returns a sample ready to be masked; raises `TypeError` or `ValueError` for what it cannot be asked."
+    base = sample.base(residual)
+    read = check_and_read(model, concepts, sample, base, classes, *request)
+    return mask_concepts(model, sample, base, read)
+
+
 def concept_game(
     model, # torch module whose answer is logits `(B, classes)`
     inputs, # of one sample: an image, a tensor with a batch axis of one, a dict of these, a text (with `tokenizer`)
@@ -168,16 +184,15 @@ def concept_game(
     sample = read_sample(model, inputs, concepts, tokenizer)
     present = present_concepts(sample.u, concepts.ancestors)
     if players is None: players = present.nonzero()[:, 0].tolist()
-    z, base = sample.answer, sample.base(residual)
-    read = check_and_read(model, concepts, sample, base, players, target, output, rival, choose)
-    masked = mask_concepts(model, sample, base, read)
+    z, classes = sample.answer, next_tokens(model, tokenizer, inputs, sample.answer)
+    request = players, target, output, rival, choose
+    masked = mask_sample(model, concepts, sample, residual, classes, *request)
     if not residual:
-        if target is None: target = class_target(None, z)
+        if target is None: request = players, class_target(None, z), output, rival, choose
         z = answer_without_rest(model, concepts, sample)
-    return classifier_game(
-        masked, z, list(map(str, concepts.names)), players, target, output, rival, choose, seed,
-        describe_game(concepts, residual, inputs), "concept", 64 if z.device.type == "cpu" else 512, present.tolist,
-    )
+    notes, batch = describe_game(concepts, residual, inputs), samples_at_once(z.device)
+    names = list(map(str, concepts.names))
+    return classifier_game(masked, z, names, *request, seed, notes, "concept", batch, present.tolist, classes)
 
 # %% ../../nbs/model/30_concepts.ipynb #2d0f201f
 def concept_maps(

@@ -26,6 +26,7 @@ from .masking import input_baseline
 from .model_logits import answers_of
 from .network_games import baseline_name, check_request, classifier_game, number_words, with_meaning
 from .regions import grid_regions, label_regions, players_of, region_map, regions_of
+from .text_outputs import next_tokens
 from ..nets.pictures import picture_form
 
 # %% ../../nbs/model/15_feature_games.ipynb #87ce0703
@@ -225,7 +226,8 @@ def mask_features(
     x = feature[0]
     what, names, labels = feature_regions(model, layer, inputs, x, grid, border, regions, text, tokenizer)
     answers = answers_of(model, z, lambda: from_layer(model, torch.zeros_like(feature), layer, inputs))
-    value = check_request(model, z, names, players, target, output, rival, choose, what, answers)[3]
+    classes = next_tokens(model, tokenizer, text, z)
+    value = check_request(model, z, names, players, target, output, rival, choose, what, answers, classes)[3]
     fill = feature_baseline(model, layer, x, baseline, data, tokenizer)
     read = layer_reader(model, layer, inputs, x, fill, value)
     picture, tiles = picture_below(model, inputs, x) if what == "patch" else (None, None)
@@ -269,7 +271,7 @@ def feature_game(
     if text: notes["text"] = text
     game = classifier_game(
         masked, z, names, players, target, output, rival, choose, seed, notes, what, samples_at_once(device),
-        partial(with_meaning, names) if text else None,
+        partial(with_meaning, names) if text else None, next_tokens(model, tokenizer, text, z),
     )
     if text: game.words = number_words(names, game.meta["indices"])
     return game

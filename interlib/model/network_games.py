@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['choose_regions', 'network_game', 'number_words', 'with_meaning', 'output_name', 'baseline_name', 'say_targets',
-           'unusual_notes', 'check_request', 'ask_in_turn', 'masked_answers', 'foreground_of', 'find_answers',
-           'classifier_game']
+           'unusual_notes', 'classes_of', 'check_request', 'ask_in_turn', 'masked_answers', 'foreground_of',
+           'find_answers', 'classifier_game']
 
 # %% ../../nbs/model/09_network_games.ipynb #6c7c5035
 from dataclasses import replace
@@ -119,6 +119,18 @@ def unusual_notes(
     kind = {} if answers is LOGITS else {"answers": answers.name}
     return kind if rival is None else {**kind, "rival": say(rival)}
 
+# %% ../../nbs/model/09_network_games.ipynb #36fcb599
+def classes_of(
+    model, # any
+    z:Tensor, # logits of the sample `(1, classes)`
+    labels=None, # of the classes; asked of the model if not given
+)->tuple: # functions `(target, name) -> number`, and `number -> what it is called`
+    "Returns how the targets of a classifier are found and named."
+    if labels is None: labels = class_labels(model, z.shape[1])
+    def find(target, name): return class_target(target, z, labels, name)
+    def say(number): return str(labels[number]) if labels else number
+    return find, say
+
 # %% ../../nbs/model/09_network_games.ipynb #36fa83f9
 def check_request(
     model, # any
@@ -127,13 +139,12 @@ def check_request(
     players, target, output, rival, choose, # as the user gave them
     what:str, # what the players are, for messages
     answers:Answers=LOGITS, # what the model returns
-    labels=None, # of the classes, where the model does not know them
-)->tuple: # labels of the classes, function `(target, name) -> class number`, target numbers, function of the logits
-    "Returns what is asked of a classifier; raises `TypeError` or `ValueError` for what it cannot be asked."
+    classes=None, # how targets are found and named, as from `classes_of`, which is asked if not given
+)->tuple: # functions `(target, name) -> number` and `number -> name`, target numbers, function of the logits
+    "Returns what is asked of a network; raises `TypeError` or `ValueError` for what it cannot be asked."
     check_choice(names, players, choose, what)
-    if labels is None: labels = class_labels(model, z.shape[1])
-    def find(target, name): return class_target(target, z, labels, name)
-    return labels, find, *question(target, output, rival, find, z.shape[1], answers)
+    find, say = classes or classes_of(model, z)
+    return find, say, *question(target, output, rival, find, z.shape[1], answers)
 
 # %% ../../nbs/model/09_network_games.ipynb #ca8d8dae
 def ask_in_turn(
@@ -185,15 +196,14 @@ def classifier_game(
     what:str, # what the players are, for messages
     batch:int, # samples at a time
     eligible=None, # function of nothing: list of bool, who may be drawn at random; the foreground for None
-    labels=None, # of the classes, where the model does not know them
+    classes=None, # how targets are found and named, as from `classes_of`, which is asked if not given
     answers:Answers=None, # what the model returns; found out for None
 )->Game:
     "Returns the game of an image, feature or table row: its target, output and players chosen."
     model = masked.model
     if answers is None: answers = find_answers(masked, z, output)
-    request = check_request(model, z, names, players, target, output, rival, choose, what, answers, labels)
-    labels, find, goal, value = request
-    def say(number): return str(labels[number]) if labels else number
+    request = check_request(model, z, names, players, target, output, rival, choose, what, answers, classes)
+    find, say, goal, value = request
     opponent = None if rival is None else find(rival, "rival")
     notes = dict(
         target=say_targets(say, goal), classes=goal, output=output_name(output), model=model_name(model), **meta,

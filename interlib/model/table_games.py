@@ -23,7 +23,7 @@ from .borrowing import borrow, model_name, place_of, readable
 from .games import Game, Masked
 from .masking import Baseline, given_baseline
 from .model_logits import answers_of, logits_of
-from .network_games import baseline_name, classifier_game, masked_answers
+from .network_games import baseline_name, classes_of, classifier_game, masked_answers
 from .outputs import LABEL_PROBABILITIES, LOGITS, PROBABILITIES, get_output
 from .readings import Reading, array_of, as_logits, check_meaning, owner_of
 from .regions import column_regions
@@ -253,12 +253,12 @@ def column_game(
     meta:dict, # what else to remember
 )->Game:
     "Makes the game; raises `ValueError` for log-odds of a model that is sure."
-    labels, eligible = None, None
+    classes, eligible = None, None
     if not isinstance(masked.model, torch.nn.Module):
-        labels, eligible = reading.labels, partial(differs, table, masked.regions)
+        classes, eligible = classes_of(masked.model, z, reading.labels), partial(differs, table, masked.regions)
     rows_at_a_time = max(1, 4096 // meta["references"])
     game = classifier_game(masked, z, names, players, target, reading.output, rival, choose, seed, meta, "column",
-                           rows_at_a_time, eligible, labels, answers)
+                           rows_at_a_time, eligible, classes, answers)
     of_probabilities = game.meta.get("answers") in (PROBABILITIES.name, LABEL_PROBABILITIES.name)
     may_be_sure = reading.kind == "probabilities" or of_probabilities
     takes_logs = reading.output in ("log_odds", "log_prob", "margin", "logit")

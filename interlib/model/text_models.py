@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MARKS', 'accept_batches', 'parameters_of', 'next_token_logits', 'replace_embeddings', 'ask_embedded',
-           'sentence_logits', 'prompt_logits', 'writes_on', 'text_logits', 'same_logits', 'complaint', 'reader_of',
-           'embedding_of', 'inputs_of', 'other_words', 'text_answers']
+           'sentence_logits', 'prompt_logits', 'writes_on', 'says_next_token', 'text_logits', 'same_logits',
+           'complaint', 'reader_of', 'embedding_of', 'inputs_of', 'other_words', 'text_answers']
 
 # %% ../../nbs/model/11_text_models.ipynb #a04d699b
 import inspect
@@ -113,6 +113,13 @@ def writes_on(
     "Tells whether a model with logits for every position can generate text, and reads it alone."
     generates = getattr(model, "can_generate", lambda: True)()
     return generates and not getattr(model.config, "is_encoder_decoder", False)
+
+
+def says_next_token(
+    model, # any
+)->bool:
+    "Tells whether a model is a causal language model of transformers, whose answer is what comes next."
+    return hasattr(model, "can_generate") and writes_on(model)
 
 
 def text_logits(
