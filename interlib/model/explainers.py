@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Reader', 'sum_over_regions', 'gradient_x_difference', 'check_attributions', 'run_explainer', 'attribute_inputs',
-           'perturbs', 'attribute_coalitions', 'check_attributable', 'check_method', 'check_network', 'read_masks',
+           'perturbs', 'attribute_coalitions', 'check_attributable', 'find_method', 'check_network', 'read_masks',
            'fixed_draws', 'quiet_captum', 'name_errors', 'attribute']
 
 # %% ../../nbs/model/26_explainers.ipynb #32101c68
@@ -141,17 +141,20 @@ def check_attributable(
         raise ValueError(f"game: it has {len(classes)} targets; make it with one target")
 
 
-def check_method(
-    method, # as the user gave it
-)->None:
-    "Raises `TypeError` for anything but a method, `ValueError` for one that is about a layer."
+def find_method(
+    method, # as the user gave it: a class of `captum.attr` or its name such as `"integrated_gradients"`, a function
+): # a class, or a function
+    "Returns a method; raises `TypeError` for anything else, `ValueError` for one that is about a layer."
+    from captum import attr
     from captum.attr import Attribution, LayerAttribution, NeuronAttribution
+    if method == "gradient_x_input": return gradient_x_difference
+    if isinstance(method, str): method = getattr(attr, "".join(map(str.capitalize, method.split("_"))), method)
     is_class = isinstance(method, type)
     if is_class and issubclass(method, (LayerAttribution, NeuronAttribution)):
         raise ValueError(f"method: {method.__name__} is about a layer; for its features as players make a "
                          "feature_game, and take a method on inputs")
-    if callable(method) and not (is_class and not issubclass(method, Attribution)): return
-    allowed = "a class of captum.attr, or a function (forward, inputs, baselines) -> attributions"
+    if callable(method) and not (is_class and not issubclass(method, Attribution)): return method
+    allowed = "a class of captum.attr or its name, or a function (forward, inputs, baselines) -> attributions"
     refuse("method", method, allowed, TypeError)
 
 # %% ../../nbs/model/26_explainers.ipynb #b4859cc3
@@ -217,7 +220,7 @@ def name_errors(
 # %% ../../nbs/model/26_explainers.ipynb #253c722c
 def attribute(
     game:Game, # with one target
-    method, # class of `captum.attr`, or a function `(forward, inputs, baselines) -> attributions` of the inputs' shape
+    method, # class of `captum.attr` or its name, or a function `(forward, inputs, baselines)` of the inputs' shape
     masks=None, # bool `(B, n)`: attributions of these masked samples; the sample itself if not given
     seed:int=0, # of methods that draw
     batch_size:int=64, # masked samples at a time
@@ -233,7 +236,7 @@ def attribute(
     from tqdm.auto import tqdm
     whole("batch_size", batch_size, 1)
     check_attributable(game)
-    check_method(method)
+    method = find_method(method)
     if perturbs(method): run, loan = attribute_coalitions, nullcontext()
     else:
         check_network(game, method)

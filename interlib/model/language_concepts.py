@@ -145,7 +145,7 @@ def last_logits(
     "Returns what a language model says next after each text."
     found = []
     with borrow(model):
-        for batch in batches(model, texts, tokenizer):
+        for batch in batches(model, texts, tokenizer, 8):               # logits of every position: few at a time
             found.append(answer_logits_of(model, ask(model, batch.inputs), batch.inputs))
     return torch.cat(found)
 

@@ -52,6 +52,7 @@ def every(name):
         "patch groups": lambda: il.plots.plot_patch_groups(image, regions, [1.], [(0, 1)], "and", unit=name, **say),
         "crops": lambda: il.plots.plot_crops(torch.rand(3, 2, 1, 4, 4), names, **say),
         "concept maps": lambda: il.plots.plot_concept_maps(image, torch.rand(3, 2, 2), [(0, 1), (2,)], names, notes=two, **say),
+        "concept tree": lambda: il.plots.plot_concept_tree(list(torch.rand(len(names), 2, 1, 4, 4)), names, [None, *range(len(names) - 1)], **say),
         "token maps": lambda: il.plots.plot_token_maps(two, torch.rand(3, 2), names, **say),
         "butterfly": lambda: il.plots.plot_butterfly([1, 1], [1, -1], [2, 1], unit=name, **say),
         "film": lambda: il.plots.plot_film(two, [1, 1], [1, -1], [2, 1], unit=name, what=name, **say),
