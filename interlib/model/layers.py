@@ -103,9 +103,11 @@ def see_layer(
 
 def last_logits_only(
     model, # torch module
+    layer:str, # name of the layer that is looked at
 )->dict:
-    "Returns what tells a language model that the logits of the last position are enough."
-    return {"logits_to_keep": 1} if "logits_to_keep" in parameters_of(model) else {}
+    "Returns what tells a language model that the logits of the last position are enough, but for its head's own."
+    is_head = layer_of(model, layer) is model.get_output_embeddings() if says_next_token(model) else False
+    return {"logits_to_keep": 1} if "logits_to_keep" in parameters_of(model) and not is_head else {}
 
 
 def layer_features(
@@ -114,7 +116,7 @@ def layer_features(
     inputs, # a tensor, or a dict of tensors, with a batch axis
 )->Tensor: # `(B, ...)`
     "Returns what a layer makes of the inputs, whatever the model answers; raises as `layer_output`."
-    return see_layer(model, layer, inputs, **last_logits_only(model))[0]
+    return see_layer(model, layer, inputs, **last_logits_only(model, layer))[0]
 
 # %% ../../nbs/model/14_layers.ipynb #00d2f5e8
 def layer_output(
@@ -139,7 +141,7 @@ def from_layer(
     def replace(answer): return first_tensor(answer, features.clone())  # layers above may overwrite them
     mask = inputs.get("attention_mask") if isinstance(inputs, dict) else None
     is_full = mask is None or bool(mask.all())                          # else the last position may be padding
-    given = last_logits_only(model) if is_full else {}
+    given = last_logits_only(model, layer) if is_full else {}
     with layer_hook(model, layer, replace): answer = ask(partial(model, **given), inputs)
     return answer_logits_of(model, answer, inputs)
 
