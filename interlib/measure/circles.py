@@ -133,7 +133,7 @@ def _over_rise(
 def largest_t(
     x, # `(circles, k)`
     level:float, # probability, between 0 and 1
-    draws:int=2000, # a multiple of 100
+    draws:int=2000,
 )->float:
     "Returns the quantile of the largest of k one-sided t statistics, for normal rows with the covariance of `x`."
     centred, spread = x - x.mean(0), x.std(0, ddof=1)
@@ -142,10 +142,11 @@ def largest_t(
     root = centred[:, moves] / spread[moves] / (len(x) - 1)**.5
     generator = np.random.default_rng(0)
     largest = []
-    for _ in range(draws // 100):
-        y = generator.standard_normal((100, len(x), len(x))) @ root
+    at_once = max(1, 1_000_000 // root.size)
+    for done in range(0, draws, at_once):
+        y = generator.standard_normal((min(at_once, draws - done), len(x), len(x))) @ root
         largest.append((y.mean(1) / y.std(1, ddof=1)).max(1))
-    return float(np.quantile(largest, level)) * len(x)**.5
+    return float(np.quantile(np.concatenate(largest), level)) * len(x)**.5
 
 
 def quantiles(
