@@ -53,8 +53,8 @@ def ask_circles(
     Raises `TypeError` or `ValueError` for a bad argument or output."""
     check_game(game)
     batch_size = check_int("batch_size", batch_size, 1)
-    everything = count_passes(n, circles) == 2**n
-    if everything: return mean_outputs(ask_game(game, bits(torch.arange(2**n), n), batch_size))[None]
+    if count_passes(n, circles) == 2**n:
+        return mean_outputs(ask_game(game, bits(torch.arange(2**n), n), batch_size))[None]
     generator = torch.Generator().manual_seed(seed)
     single, ends = torch.eye(n, dtype=torch.bool), torch.tensor([[False], [True]]).expand(2, n)
     y = ask_game(game, torch.cat([ends, single, ~single]), batch_size)
@@ -63,7 +63,8 @@ def ask_circles(
         masks = circle_masks(torch.randperm(n, generator=generator))
         outputs = ask_game(game, masks.flatten(0, 1), batch_size)
         curve[2:-2] = outputs.view(n - 3, n).mean(1) - y[0]
-    curves[:, 1], curves[:, -2], curves[:, -1] = y[2:n + 2].mean() - y[0], y[n + 2:].mean() - y[0], y[1] - y[0]
+    curves[:, [1, -2, -1]] = torch.stack([y[2:n + 2].mean(), y[n + 2:].mean(), y[1]]) - y[0]
+    curves[curves.abs() < 1e-12 * y.abs().max()] = 0 # rounding
     return curves.numpy()
 
 # %% ../../nbs/measure/04b_circles.ipynb #5f38c353
