@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SparsityBound', 'sparsity_bound', 'plot_counts', 'sparsity_thresholds', 'sparsity_summary', 'mean_outputs',
-           'exponents', 'sparsity_conditions', 'plot_mean_outputs', 'estimate_mean_outputs', 'estimated_conditions']
+           'exponents', 'sparsity_conditions', 'plot_mean_outputs', 'estimate_mean_outputs', 'estimated_conditions',
+           'ask_circles', 'circle_intervals', 'count_passes', 'judge_circles', 'largest_fall']
 
 # %% ../../nbs/measure/05_sparsity.ipynb #e70b45a2
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from torch import Tensor
 from ..core.checks import listing, refuse
 from ..draw.colours import GREY, SERIES
 from ..draw.drawing import axes_for, check_same_length, dress, legend_above, room_on
+from .circles import ask_circles, circle_intervals, count_passes, judge_circles, largest_fall
 from interlib.measure.conditions import (
     OrderProfile,
     check_order,
@@ -299,4 +301,4 @@ def sparsity_summary(
 # %% ../../nbs/measure/05_sparsity.ipynb #7b4f83c0
 _all_ = [
     "mean_outputs", "exponents", "sparsity_conditions", "plot_mean_outputs", "estimate_mean_outputs",
-    "estimated_conditions"]
+    "estimated_conditions", "ask_circles", "circle_intervals", "count_passes", "judge_circles", "largest_fall"]

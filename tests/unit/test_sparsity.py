@@ -225,6 +225,51 @@ def test_estimates_for_many_players():
     assert il.sparsity.estimated_conditions(f).loc[3, "high"] == pytest.approx(2)
 
 
+@settings(max_examples=60, deadline=None)
+@given(tables)
+def test_the_largest_fall_is_that_of_the_worst_pair(v):
+    u = il.sparsity.mean_outputs(v)
+    worst = max(u[a] - u[b] for a in range(len(u)) for b in range(a, len(u)))
+    found = il.sparsity.largest_fall(u)
+    assert found == (pytest.approx(worst / u[-1]) if u[-1] > 0 else inf)
+    assert (found <= 1e-9) == il.sparsity_conditions(v).holds[2]
+
+
+@settings(max_examples=40, deadline=None)
+@given(tables, st.integers(0, 99))
+def test_circles_that_ask_for_everything_say_what_the_table_says(v, seed):
+    n = (len(v) - 1).bit_length()
+    curves = il.sparsity.ask_circles(lambda m: v[(m.long() << torch.arange(n)).sum(1)], n, circles=100, seed=seed, batch_size=7)
+    assert curves.shape == (1, n + 1) and curves[0].tolist() == pytest.approx(il.sparsity.mean_outputs(v).tolist(), abs=1e-9)
+    found, written = il.sparsity.judge_circles(curves, fall=0), il.sparsity_conditions(v)
+    assert [x == "holds" for x in found.verdict] == [written.holds[2], written.holds[3], written.holds[3]]
+    assert "open" not in found.verdict.tolist()
+    p_ref, p_exact = exponents(il.sparsity.mean_outputs(v))
+    for column in ("estimate", "low", "high"): assert found[column].tolist()[1:] == pytest.approx([p_exact, p_ref], nan_ok=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(6, 9), seeds, st.floats(.1, 10.), st.floats(-5., 5.))
+def test_circles_know_no_unit_and_no_constant_and_no_names(n, seed, unit, constant):
+    v = torch.randn(2**n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) + il.orders(n)
+    ask = lambda v: il.sparsity.ask_circles(lambda m: v[(m.long() << torch.arange(n)).sum(1)], n, circles=3, seed=seed)
+    assert ask(unit * v + constant) == pytest.approx(unit * ask(v), abs=1e-9)
+    a, b = il.sparsity.judge_circles(ask(v)), il.sparsity.judge_circles(ask(unit * v + constant))
+    assert a.verdict.tolist() == b.verdict.tolist() and a.high.tolist() == pytest.approx(b.high.tolist(), rel=1e-6, abs=1e-9, nan_ok=True)
+    assert (a.low <= a.high + 1e-12).all() or a.low.isna().any()
+
+
+def test_circles_of_many_players_fit_the_batch():
+    n, calls = 60, []
+    def game(masks):
+        calls.append(len(masks))
+        return masks.double().mean(1)**2
+    curves = il.sparsity.ask_circles(game, n, circles=3, batch_size=64)
+    assert curves == pytest.approx(np.tile((np.arange(n + 1) / n)**2, (3, 1))) and max(calls) <= 64 and sum(calls) == il.sparsity.count_passes(n, 3)
+    found = il.sparsity.judge_circles(curves, fall=0)
+    assert found.verdict.tolist() == ["holds"] * 3 and found.low.tolist() == pytest.approx([0, 2, 2]) and found.high.tolist() == pytest.approx([0, 2, 2])
+
+
 @pytest.mark.parametrize("call, error, words", [
     (lambda v: il.sparsity.mean_outputs(list(map(str, v.tolist()))), TypeError, "v: got a list of dtype"),
     (lambda v: il.sparsity.mean_outputs(v[:5]), ValueError, "power of two"),
@@ -242,6 +287,10 @@ def test_estimates_for_many_players():
     (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m, 3), ValueError, "game: returned shape"),
     (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m.sum(1), 3.), TypeError, "n: got 3.0; it must be an int of 1 or more"),
     (lambda v: il.sparsity.estimate_mean_outputs(lambda m: m.sum(1), 3, confidence=95), ValueError, "confidence: got 95; it must be between 0 and 1"),
+    (lambda v: il.sparsity.ask_circles(lambda m: m, 5), ValueError, "game: returned shape"),
+    (lambda v: il.sparsity.ask_circles(lambda m: m.sum(1) / 0., 5), ValueError, "game: returned"),
+    (lambda v: il.sparsity.judge_circles(v.reshape(2, 4) + 1), ValueError, "finite, 0 for order 0"),
+    (lambda v: il.sparsity.judge_circles(v.reshape(1, 8), confidence=1), ValueError, "confidence: got 1; it must be between 0 and 1"),
     (lambda v: il.sparsity.plot_counts([1], {"bond": [1]}), ValueError, "counts: got 'bond'"),
 ])
 def test_bad_input_is_refused(call, error, words):
