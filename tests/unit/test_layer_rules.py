@@ -88,6 +88,77 @@ def test_samples_do_not_mix(name):
     if b is not None: assert torch.allclose(together, sum(attribute_layers(net, x, name, one, 1) for one in b) / 2, atol=1e-12)
 
 
+def as_dense(conv, shape):
+    "A linear layer that does what a convolution does to pictures of one shape."
+    zero = torch.zeros(1, *shape).double()
+    bias = conv(zero).flatten()
+    units = torch.eye(zero.numel()).double().reshape(-1, *shape)
+    weights = (conv(units) - conv(zero)).flatten(1)
+    dense = nn.Linear(*weights.shape).double()
+    dense.weight.data, dense.bias.data = weights.T.detach(), bias.detach()
+    return dense
+
+
+@pytest.mark.parametrize("name", LAYER_RULES)
+def test_a_convolution_is_a_linear_layer(name):
+    torch.manual_seed(5)
+    one, two, fc = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 2, stride=1), nn.Linear(4, 2)
+    net = nn.Sequential(one, nn.ReLU(), two, nn.Tanh(), nn.Flatten(), fc).double()
+    dense = nn.Sequential(nn.Flatten(), as_dense(one, (1, 3, 3)), nn.ReLU(), as_dense(two, (1, 3, 3)), nn.Tanh(), fc)
+    x, b = numbers(3, 1, 3, 3), None if name in FROM_ZERO else numbers(1, 3, 3, seed=8)
+    assert torch.allclose(net(x), dense(x)) and torch.allclose(attribute_layers(net, x, name, b, 0), attribute_layers(dense, x, name, b, 0), atol=1e-10)
+
+
+def layers_of(net):
+    return [(m.weight.data, m.bias.data) for m in net if isinstance(m, nn.Linear)]
+
+
+def alpha_beta_in_loops(net, x, alpha, beta):
+    "From the definition, one neuron after the other."
+    inputs = [x]
+    for W, c in layers_of(net)[:-1]: inputs.append((W @ inputs[-1] + c).relu())
+    W, c = layers_of(net)[-1]
+    R = torch.zeros(3).double()
+    R[1] = W[1] @ inputs[-1] + c[1]
+    for (W, _), a in zip(reversed(layers_of(net)), reversed(inputs)):
+        lower = torch.zeros(len(a)).double()
+        for j in range(len(R)):
+            u = W[j] * a
+            P, Q = u.clamp(min=0).sum(), u.clamp(max=0).sum()
+            for i in range(len(a)):
+                if u[i] > 0: lower[i] += alpha * u[i] / P * R[j]
+                if u[i] < 0: lower[i] -= beta * u[i] / Q * R[j]
+        R = lower
+    return R
+
+
+def reveal_cancel_in_loops(net, x, b):
+    "Multipliers of Shrikumar et al. (2017), sections 3.2 and 3.5, one neuron after the other."
+    xs, bs = [x], [b]
+    for W, c in layers_of(net)[:-1]: xs, bs = [*xs, (W @ xs[-1] + c).relu()], [*bs, (W @ bs[-1] + c).relu()]
+    M = layers_of(net)[-1][0][1]
+    for (W, c), a, base in list(zip(layers_of(net), xs, bs))[-2::-1]:
+        lower = torch.zeros(len(a)).double()
+        for j in range(len(W)):
+            u, z = W[j] * (a - base), W[j] @ base + c[j]
+            P, Q = u.clamp(min=0).sum(), u.clamp(max=0).sum()
+            y = {(p, q): (z + p * P + q * Q).relu() for p in (0, 1) for q in (0, 1)}
+            limit = ((z > 0).double() + (z + P + Q > 0).double()) / 2
+            plus = ((y[1, 0] - y[0, 0] + y[1, 1] - y[0, 1]) / 2 / P) if P > 0 else limit
+            minus = ((y[0, 1] - y[0, 0] + y[1, 1] - y[1, 0]) / 2 / Q) if Q < 0 else limit
+            for i in range(len(a)): lower[i] += M[j] * W[j, i] * (plus if u[i] > 0 else minus if u[i] < 0 else (plus + minus) / 2)
+        M = lower
+    return M * (x - b)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_from_the_definitions(seed):
+    net, x, b = perceptron(nn.ReLU(), seed), numbers(5, seed=seed), numbers(5, seed=seed + 10)
+    assert torch.allclose(attribute_layers(net, x[None], "LRP-alpha-beta", target=1)[0], alpha_beta_in_loops(net, x, 2, 1))
+    assert torch.allclose(attribute_layers(net, x[None], "Deep Taylor, z+", target=1)[0], alpha_beta_in_loops(net, x, 1, 0))
+    assert torch.allclose(attribute_layers(net, x[None], "DeepLIFT RevealCancel", b, 1)[0], reveal_cancel_in_loops(net, x, b))
+
+
 def test_resnet_20():
     net, x, b = small_resnet(), numbers(2, 1, 8, 8), numbers(1, 8, 8, seed=5)
     with torch.no_grad(): y, y_b = net(x)[:, 1], net(b[None])[:, 1]
