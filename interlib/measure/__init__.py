@@ -4,5 +4,6 @@ import lazy_loader
 ROOMS = [
     "sharing", "confusion", "rankings", "conditions", "estimates", "circles", "sparsity", "axioms", "allocation", "taylor",
     "attribution_methods", "method_weights", "captum_methods", "taylor_methods", "taylor_principles", "fidelity", "stability", "mimicry",
+    "layer_steps", "layer_rules",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)
