@@ -261,7 +261,7 @@ def reorder(
     terms = None if concepts.terms is None else [concepts.terms[i] for i in order]
     return replace(
         concepts, names=names, terms=terms, dictionary=concepts.dictionary[order], levels=concepts.levels[order],
-        shares=concepts.shares[order], crops=pick(concepts.crops),
+        shares=concepts.shares[order], crops=pick(concepts.crops), stability=pick(concepts.stability),
     )
 
 # %% ../../nbs/model/30_concepts.ipynb #4add4340

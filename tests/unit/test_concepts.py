@@ -264,3 +264,39 @@ def test_ancestors_in_files(tmp_path):
     assert game(back) == game(found)
     back.ancestors = back.ancestors[:1]                       # another game: there is more of it
     assert game(back) != game(found)
+
+
+def test_stability_is_kept_in_files_and_marks_names(planted, tmp_path):
+    from interlib.model.dictionary_quality import measure_stability
+    net, x, has, _ = planted
+    parts = il.concepts.find_concepts(net, x[:600], "see", k=12, progress=False)             # three times as many as there are parts
+    found = measure_stability(net, x[:600], parts, progress=False)
+    own = set(own_part(net, found, x[:600], has[:600]))
+    assert all(found.stability[i] > .9 for i in own) and found.stability.min() < .9         # the planted parts come back, the rest does not
+    assert [n[0] == "~" for n in found.names] == (found.stability < .9).tolist()
+    found.save(tmp_path / "c.safetensors")
+    back = il.concepts.Concepts.load(tmp_path / "c.safetensors")
+    assert torch.equal(back.stability, found.stability) and back.names == found.names and "stability" in back.to_frame()
+    game = il.concept_game(net, x[:1], back)
+    assert set(game.players) <= set(found.names)
+
+
+def test_every_method_makes_players(planted):
+    pytest.importorskip("cv2")
+    net, x, _, _ = planted
+    with torch.no_grad(): own = net(x[:1])[0, 1].item()
+    for method in ("nmf", "semi_nmf", "pca", "kmeans", "sae", torch.eye(32)[:5]):
+        found = il.concepts.find_concepts(net, x[:200], "see", k=5, method=method, progress=False)
+        assert isinstance(found.meta["converged"], bool) and found.error == pytest.approx(il.concepts.reconstruction_error(net, x[:200], found), rel=1e-5)
+        game = il.concept_game(net, x[:1], found, target=1, output="logit")
+        assert game(torch.ones(1, game.n, dtype=torch.bool)).item() == pytest.approx(own, abs=1e-5)
+
+
+def test_quality_of_dictionaries_of_texts(reading):
+    from interlib.model.dictionary_quality import dictionary_quality
+    net, tokenizer = reading
+    texts = ["a dull film", "good", "a good good film !", "dull dull", "film a", "good !"]
+    frame = dictionary_quality(net, texts, texts[::-1], "mix", (1, 2), ("nmf", "pca", np.eye(8)), tokenizer, splits=1)
+    assert frame.index.tolist() == [("nmf", 1), ("nmf", 2), ("pca", 1), ("pca", 2), ("own", 8)]
+    assert frame.seen.to_numpy() == pytest.approx(frame.unseen.to_numpy())                    # the same texts: padding counts nowhere
+    assert frame.loc["pca"].seen.is_monotonic_decreasing and frame.stability.isna().tolist() == [False] * 4 + [True]
