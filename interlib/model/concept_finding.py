@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHOWN', 'strongest_rows', 'strongest_terms', 'strongest_crops', 'describe_concepts', 'check_enough', 'origin',
-           'strong_levels', 'assemble', 'find_concepts', 'reconstruction_error']
+           'strong_levels', 'assemble', 'concepts_in', 'find_concepts', 'reconstruction_error']
 
 # %% ../../nbs/model/29_concept_finding.ipynb #2cdd392e
 import math
@@ -18,7 +18,8 @@ from ..core.checks import whole
 from ..core.files import digest
 from .activations import Rows, as_rows, batches, collect_rows, crop_around, real_positions
 from .borrowing import model_name
-from .factorising import Concepts, find_directions, without_signs
+from .dictionaries import find_dictionary, method_name
+from .factorising import Concepts
 from .layers import layer_features
 from .recursion import check_concepts, line_of, places_inside
 from ..nets.identity import fingerprint
@@ -95,6 +96,7 @@ def check_enough(
     k:int, # concepts
     layer:str, # name of the layer, for the message
     strong:bool, # were positions chosen by another concept?
+    doubled:bool=True, # does a channel with signs count twice?
 )->None:
     "Raises `ValueError` for activations that have no `k` directions."
     if not np.isfinite(values).all():
@@ -102,7 +104,7 @@ def check_enough(
     if len(values) < k:
         found = f"{len(values)} positions{' where that concept is strong' if strong else ''}"
         raise ValueError(f"k: got {k}; the data have {found}, and it must be at most that")
-    channels = values.shape[1] * (2 if (values < 0).any() else 1)
+    channels = values.shape[1] * (2 if doubled and (values < 0).any() else 1)
     if k > channels:
         raise ValueError(f"k: got {k}; the layer has {channels} channels, and it must be at most that")
 
@@ -155,33 +157,52 @@ def assemble(
     return replace(found, error=float(np.linalg.norm(missed) / total**.5))
 
 # %% ../../nbs/model/29_concept_finding.ipynb #de235ef0
+def concepts_in(
+    drawn:Rows, # activations of the layer
+    model, # torch module
+    data, # the samples that they come from
+    layer:str, # name of the layer
+    k:int, # concepts; of a matrix, the number of its rows counts
+    method="nmf", # a name, or a matrix of directions
+    side:int=None, # pixels of a crop
+    seed:int=0, # of the draw and the start
+    line:list=(), # of `Ancestor`: inside what they lie
+)->Concepts:
+    "Finds the concepts of activations that have been drawn; raises `ValueError` if there are not enough of them."
+    name, values = method_name(method), drawn.values
+    if name == "own": k = len(method)
+    check_enough(values, 1 if name == "own" else k, layer, bool(line), name == "nmf")
+    W, u, converged = find_dictionary(values, k, method, seed)
+    if not len(W):
+        raise ValueError(f"layer: {layer!r} returns nothing but zeros on the data; there is nothing to factorise")
+    meta = origin(model, data, k, seed, drawn, line) | dict(method=name, converged=converged)
+    return assemble(W, u, drawn, data, model, layer, (values**2).sum(), meta, side, line)
+
+
 def find_concepts(
     model, # torch module
     data, # images `(N, C, H, W)` or other samples `(N, ...)`, or a list of texts; without labels
     layer:str, # name of the layer, e.g. `"layer2"` or `"bert.encoder.layer.2"`
-    k:int=10, # concepts
+    k:int=10, # concepts; of a matrix, the number of its rows counts
     tokenizer=None, # fast tokenizer, for texts
     within:tuple=None, # concepts of a later layer and one's name: only where it, and what it is a part of, is strong
     rows:int=20_000, # positions that are factorised, drawn evenly from the data
     side:int=None, # pixels of the crops that are shown; twice the stride of the layer's map, at least 6, if not given
     seed:int=0, # of the draw and the start
     progress:bool=True, # show a bar
-)->Concepts: # the one with the largest share first
+    method="nmf", # "nmf", "semi_nmf", "pca", "kmeans", "sae", or a matrix of directions `(k, channels)`
+)->Concepts: # the one with the largest share first; directions of a matrix in their own order
     """Returns the directions that a layer's activations are made of (CRAFT; Fel et al., 2023).
 
+    The amounts are those of nonnegative least squares, whatever the method.
     Raises `TypeError` or `ValueError` for arguments that cannot be used."""
     k, rows, seed = whole("k", k, low=1), whole("rows", rows, low=1), whole("seed", seed, 0, 2**32 - 1)
+    method_name(method)                                                 # refuses an unknown one before any pass
     if side is not None: side = whole("side", side, low=1)
     line = line_of(model, within)
     def inside(batch, shape): return places_inside(model, line, batch.inputs, shape).cpu()
     drawn = collect_rows(model, data, layer, rows, tokenizer, inside, seed, progress)
-    check_enough(drawn.values, k, layer, bool(line))
-    a = without_signs(drawn.values) if (drawn.values < 0).any() else drawn.values
-    W, u = find_directions(a, k, seed)
-    if not len(W):
-        raise ValueError(f"layer: {layer!r} returns nothing but zeros on the data; there is nothing to factorise")
-    meta = origin(model, data, k, seed, drawn, line)
-    return assemble(W, u, drawn, data, model, layer, (a**2).sum(), meta, side, line)
+    return concepts_in(drawn, model, data, layer, k, method, side, seed, line)
 
 # %% ../../nbs/model/29_concept_finding.ipynb #55e3268c
 def reconstruction_error(

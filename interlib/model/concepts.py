@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ConceptSample', 'read_sample', 'present_concepts', 'concept_logits', 'mask_concepts', 'check_and_read',
-           'answer_without_rest', 'describe_game', 'mask_sample', 'concept_game', 'concept_maps', 'by_cell', 'by_word',
-           'responses', 'correlations', 'reorder', 'shared_responses', 'match_concepts']
+           'answer_without_rest', 'describe_game', 'eraser_for', 'mask_sample', 'concept_game', 'concept_maps',
+           'by_cell', 'by_word', 'responses', 'correlations', 'reorder', 'shared_responses', 'match_concepts']
 
 # %% ../../nbs/model/30_concepts.ipynb #49a7c356
 import math
@@ -21,6 +21,7 @@ from ..core.files import digest
 from .activations import Batch, as_feature, as_rows, batches
 from .borrowing import borrow, place_of, readable, samples_at_once
 from .concept_finding import find_concepts, reconstruction_error
+from .erasure import Eraser, check_eraser, logits_without
 from .factorising import Concepts
 from .games import Game, Masked
 from .layers import from_layer, layer_features, layer_output, layer_reader, one_sample, to_model
@@ -99,13 +100,18 @@ def mask_concepts(
     sample:ConceptSample,
     base:Tensor, # residual, or zero, of the feature's shape
     read, # function `(model, features, inputs) -> logits`
+    eraser:Eraser=None, # of the concepts that are absent; they are subtracted without one
 )->Masked: # without its value
-    "Returns a masked network whose sample is the coefficients, one row per concept, and whose baseline is zero."
-    feature = sample.feature
-    regions = torch.arange(len(sample.u), device=feature.device)[:, None]
+    """Returns a masked network whose sample is the coefficients, one row per concept, and whose baseline is zero.
+
+    With an eraser the sample is who is there, a 1 for each concept."""
+    feature, u = sample.feature, sample.u.to(sample.feature)
+    regions = torch.arange(len(u), device=feature.device)[:, None]
     given = dict(base=base, directions=sample.directions.to(feature), inputs=sample.inputs)
-    logits = partial(concept_logits, read=read)
-    return Masked(model, sample.u.to(feature), regions, feature.new_zeros(()), logits, None, given)
+    if eraser is None:
+        return Masked(model, u, regions, feature.new_zeros(()), partial(concept_logits, read=read), None, given)
+    given, logits = dict(base=feature[0], u=u, inputs=sample.inputs), partial(logits_without, eraser=eraser, read=read)
+    return Masked(model, torch.ones_like(u[:, :1]), regions, feature.new_zeros(()), logits, None, given)
 
 # %% ../../nbs/model/30_concepts.ipynb #cafdade0
 def check_and_read(
@@ -137,6 +143,7 @@ def describe_game(
     concepts:Concepts,
     residual:bool, # does what the concepts cannot express stay?
     inputs, # as the user gave them
+    eraser:Eraser=None, # of absent concepts
 )->dict:
     "Returns what a game of concepts says about itself."
     line = {f"ancestor {i}": a.dictionary for i, a in enumerate(concepts.ancestors)}
@@ -144,8 +151,22 @@ def describe_game(
     if line: line["numbers"] = torch.tensor(numbers, dtype=torch.float64)
     which = digest({"dictionary": concepts.dictionary, **line})
     meta = dict(baseline="zero", layer=concepts.layer, concepts=which, residual=residual)
+    if eraser: meta |= dict(baseline="erase", eraser=eraser.name)
     if isinstance(inputs, str): meta["text"] = inputs
     return meta
+
+
+def eraser_for(
+    concepts:Concepts,
+    absent, # "subtract" or an `Eraser`
+    residual, # does what the concepts cannot express stay?
+): # the `Eraser`, None to subtract
+    "Returns how concepts become absent; raises `TypeError` or `ValueError` for what cannot be."
+    flag("residual", residual)
+    check_eraser(concepts, absent)
+    if absent == "subtract": return None
+    if not residual: raise ValueError("residual: got False; with an eraser there is nothing but the whole sample")
+    return absent
 
 
 def mask_sample(
@@ -153,13 +174,14 @@ def mask_sample(
     concepts:Concepts, # of this network
     sample:ConceptSample,
     residual:bool, # does what the concepts cannot express stay?
+    eraser, # of absent concepts, or None
     classes, # how next tokens are found and named, or None
     *request, # players, target, output, rival and choose, as for `concept_game`
 )->Masked: # without its value
     "Returns a sample ready to be masked; raises `TypeError` or `ValueError` for what it cannot be asked."
     base = sample.base(residual)
     read = check_and_read(model, concepts, sample, base, classes, *request)
-    return mask_concepts(model, sample, base, read)
+    return mask_concepts(model, sample, base, read, eraser)
 
 
 def concept_game(
@@ -174,25 +196,26 @@ def concept_game(
     tokenizer=None, # fast tokenizer, for a text
     choose:str="strongest", # for an int: those with the largest leave-one-out effect; "random": any that are present
     seed:int=0, # of the random choice
+    absent="subtract", # what happens to absent concepts: their part is subtracted, or all that an `Eraser` knows erased
 )->Game:
     """Returns the output of a network as a game of the concepts in one of its layers.
 
     Absent concepts are taken out of the activations. With the residual and all concepts present the output is the
     network's own. Raises `TypeError` or `ValueError` for arguments that cannot be used."""
     check_concepts(model, concepts)
-    flag("residual", residual)
+    eraser = eraser_for(concepts, absent, residual)
     sample = read_sample(model, inputs, concepts, tokenizer)
     present = present_concepts(sample.u, concepts.ancestors)
     if players is None: players = present.nonzero()[:, 0].tolist()
     z, classes = sample.answer, next_tokens(model, tokenizer, inputs, sample.answer)
     request = players, target, output, rival, choose
-    masked = mask_sample(model, concepts, sample, residual, classes, *request)
+    masked = mask_sample(model, concepts, sample, residual, eraser, classes, *request)
     if not residual:
         if target is None: request = players, class_target(None, z), output, rival, choose
         z = answer_without_rest(model, concepts, sample)
-    notes, batch = describe_game(concepts, residual, inputs), samples_at_once(z.device)
-    names = list(map(str, concepts.names))
-    return classifier_game(masked, z, names, *request, seed, notes, "concept", batch, present.tolist, classes)
+    names, notes = list(map(str, concepts.names)), describe_game(concepts, residual, inputs, eraser)
+    more = "concept", samples_at_once(z.device), present.tolist, classes
+    return classifier_game(masked, z, names, *request, seed, notes, *more)
 
 # %% ../../nbs/model/30_concepts.ipynb #2d0f201f
 def concept_maps(
@@ -204,7 +227,7 @@ def concept_maps(
     if "concepts" not in game.meta:
         some = ", ".join(map(str, game.players[:4]))
         raise ValueError(f"game: its players are {some}, ...; it must be made by concept_game")
-    u = game.masked.x[game.meta["indices"]].double().cpu()
+    u = game.masked.given.get("u", game.masked.x)[game.meta["indices"]].double().cpu()
     shape = game.masked.given["base"].shape
     return u.view(len(u), *shape[1:]) if len(shape) == 3 else u
 
@@ -276,7 +299,7 @@ def reorder(
     terms = None if concepts.terms is None else [concepts.terms[i] for i in order]
     return replace(
         concepts, names=names, terms=terms, dictionary=concepts.dictionary[order], levels=concepts.levels[order],
-        shares=concepts.shares[order], crops=pick(concepts.crops),
+        shares=concepts.shares[order], crops=pick(concepts.crops), stability=pick(concepts.stability),
     )
 
 # %% ../../nbs/model/30_concepts.ipynb #4add4340

@@ -264,3 +264,99 @@ def test_ancestors_in_files(tmp_path):
     assert game(back) == game(found)
     back.ancestors = back.ancestors[:1]                       # another game: there is more of it
     assert game(back) != game(found)
+
+
+def test_stability_is_kept_in_files_and_marks_names(planted, tmp_path):
+    from interlib.model.dictionary_quality import measure_stability
+    net, x, has, _ = planted
+    parts = il.concepts.find_concepts(net, x[:600], "see", k=12, progress=False)             # three times as many as there are parts
+    found = measure_stability(net, x[:600], parts, progress=False)
+    own = set(own_part(net, found, x[:600], has[:600]))
+    assert all(found.stability[i] > .9 for i in own) and found.stability.min() < .9         # the planted parts come back, the rest does not
+    assert [n[0] == "~" for n in found.names] == (found.stability < .9).tolist()
+    found.save(tmp_path / "c.safetensors")
+    back = il.concepts.Concepts.load(tmp_path / "c.safetensors")
+    assert torch.equal(back.stability, found.stability) and back.names == found.names and "stability" in back.to_frame()
+    game = il.concept_game(net, x[:1], back)
+    assert set(game.players) <= set(found.names)
+
+
+def test_every_method_makes_players(planted):
+    pytest.importorskip("cv2")
+    net, x, _, _ = planted
+    with torch.no_grad(): own = net(x[:1])[0, 1].item()
+    for method in ("nmf", "semi_nmf", "pca", "kmeans", "sae", torch.eye(32)[:5]):
+        found = il.concepts.find_concepts(net, x[:200], "see", k=5, method=method, progress=False)
+        assert isinstance(found.meta["converged"], bool) and found.error == pytest.approx(il.concepts.reconstruction_error(net, x[:200], found), rel=1e-5)
+        game = il.concept_game(net, x[:1], found, target=1, output="logit")
+        assert game(torch.ones(1, game.n, dtype=torch.bool)).item() == pytest.approx(own, abs=1e-5)
+
+
+def test_quality_of_dictionaries_of_texts(reading):
+    from interlib.model.dictionary_quality import dictionary_quality
+    net, tokenizer = reading
+    texts = ["a dull film", "good", "a good good film !", "dull dull", "film a", "good !"]
+    frame = dictionary_quality(net, texts, texts[::-1], "mix", (1, 2), ("nmf", "pca", np.eye(8)), tokenizer, splits=1)
+    assert frame.index.tolist() == [("nmf", 1), ("nmf", 2), ("pca", 1), ("pca", 2), ("own", 8)]
+    assert frame.seen.to_numpy() == pytest.approx(frame.unseen.to_numpy())                    # the same texts: padding counts nowhere
+    assert frame.loc["pca"].seen.is_monotonic_decreasing and frame.stability.isna().tolist() == [False] * 4 + [True]
+
+
+@pytest.fixture(scope="module")
+def eraser(planted):
+    from interlib.model.erasure import fit_eraser
+    net, x, _, concepts = planted
+    return fit_eraser(net, x[:1500], concepts)
+
+
+def test_erased_parts_of_pictures(planted, eraser, tmp_path):
+    "Logistic regression finds nothing on the rows of the eraser; on others it does where channels are nearly dead, which is a limit. The full coalition is the network."
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    from interlib.model.activations import collect_rows
+    from interlib.model.erasure import decodable
+    net, x, has, concepts = planted
+    parts = own_part(net, concepts, x[:600], has[:600])
+    a = torch.from_numpy(collect_rows(net, x[:1500], "see").values)
+    def gain(rows, y): return 1 - log_loss(y, LogisticRegression(max_iter=1000).fit(rows, y).predict_proba(rows)) / log_loss(y, np.full(len(y), y.mean()))
+    for c in parts:
+        u = concepts.encode(a)[:, c]
+        strong, gone = (u > concepts.levels[c]).numpy(), torch.arange(5)[None] == c
+        assert gain(a, strong) > .5 and abs(gain(eraser.erase(a, gone)[0], strong)) < 1e-3
+        left = decodable(net, x[1500:2500], concepts, c, eraser, probes=("linear",)).linear
+        assert left["subtract"] > .95 and left["nothing"] > .99 and left["erase"] > .8
+    i = has.all(1).nonzero()[0].item()
+    game = il.concept_game(net, x[i:i + 1], concepts, players=parts, target=3, output="logit", absent=eraser)
+    with torch.no_grad(): own = net(x[i:i + 1])[0, 3].item()
+    v = il.evaluate(game, progress=False, cache=tmp_path)
+    assert v[-1].item() == pytest.approx(own, abs=1e-5)
+    subtracted = il.evaluate(il.concept_game(net, x[i:i + 1], concepts, players=parts, target=3, output="logit"), progress=False, cache=tmp_path)
+    assert len(list(tmp_path.glob("*"))) == 2 and (v[:-1] - subtracted[:-1]).abs().max() > .1
+    captum = pytest.importorskip("captum.attr")
+    with pytest.raises(ValueError, match="^absent: "): il.explainers.attribute(game, captum.IntegratedGradients)
+
+
+def test_jointly_erased_is_erased_of_each(planted, eraser):
+    "What is left after erasing several is uncorrelated with each of them; less of them is left than after one alone."
+    from interlib.model.activations import collect_rows
+    net, x, _, concepts = planted
+    a = torch.from_numpy(collect_rows(net, x[:1500], "see").values)
+    u = concepts.encode(a)
+    gone = torch.tensor([[True, False, True, True, False], [True, False, False, False, False]])
+    both, one = eraser.erase(a, gone)
+    def r(rows, c): return torch.corrcoef(torch.cat([rows.T, u[:, [c]].T]))[-1, :-1].nan_to_num().abs().max()
+    assert all(r(both, c) < 1e-6 for c in (0, 2, 3)) and r(one, 0) < 1e-6 < 1e-2 < r(one, 2)
+
+
+def test_erasers_of_texts(reading):
+    from interlib.model.erasure import fit_eraser
+    net, tokenizer = reading
+    texts = ["a dull film", "good", "a good good film !", "dull dull", "film a", "good !"]
+    concepts = il.concepts.find_concepts(net, texts, "mix", k=3, tokenizer=tokenizer, progress=False)
+    eraser = fit_eraser(net, texts, concepts, tokenizer)
+    game = il.concept_game(net, texts[2], concepts, target=1, output="logit", tokenizer=tokenizer, absent=eraser)
+    with torch.no_grad(): own = net(**tokenizer(texts[2], return_tensors="pt"))[0, 1].item()
+    assert game(torch.ones(1, game.n, dtype=torch.bool)).item() == pytest.approx(own, abs=1e-5)
+    other = il.concepts.find_concepts(net, texts, "mix", k=2, tokenizer=tokenizer, progress=False)
+    with pytest.raises(ValueError, match="^absent: it erases other concepts"): il.concept_game(net, texts[2], other, tokenizer=tokenizer, absent=eraser)
