@@ -208,14 +208,14 @@ def concept_game(
     present = present_concepts(sample.u, concepts.ancestors)
     if players is None: players = present.nonzero()[:, 0].tolist()
     z, classes = sample.answer, next_tokens(model, tokenizer, inputs, sample.answer)
-    request = players, target, output, rival, choose
-    masked = mask_sample(model, concepts, sample, residual, eraser, classes, *request)
+    asked = players, target, output, rival, choose
+    masked = mask_sample(model, concepts, sample, residual, eraser, classes, *asked)
     if not residual:
-        if target is None: request = players, class_target(None, z), output, rival, choose
+        if target is None: asked = players, class_target(None, z), output, rival, choose
         z = answer_without_rest(model, concepts, sample)
-    names, notes = list(map(str, concepts.names)), describe_game(concepts, residual, inputs, eraser)
-    more = "concept", samples_at_once(z.device), present.tolist, classes
-    return classifier_game(masked, z, names, *request, seed, notes, *more)
+    notes = describe_game(concepts, residual, inputs, eraser)
+    more = notes, "concept", samples_at_once(z.device), present.tolist, classes
+    return classifier_game(masked, z, list(map(str, concepts.names)), *asked, seed, *more)
 
 # %% ../../nbs/model/30_concepts.ipynb #2d0f201f
 def concept_maps(
