@@ -3,6 +3,6 @@ import lazy_loader
 
 ROOMS = [
     "sharing", "confusion", "rankings", "conditions", "estimates", "sparsity", "axioms", "allocation", "taylor",
-    "attribution_methods", "method_weights", "captum_methods", "taylor_methods", "taylor_principles", "fidelity", "stability", "mimicry",
+    "attribution_methods", "method_weights", "captum_methods", "taylor_methods", "taylor_principles", "fidelity", "stability", "mimicry", "class_importance",
 ]
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ROOMS)
