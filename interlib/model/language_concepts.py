@@ -98,14 +98,15 @@ def mean_features(
     data, # samples `(N, ...)`, or a list of texts
     layer:str, # name of the layer
     tokenizer=None, # fast tokenizer, for texts
-)->tuple: # float64 `(channels,)`, the mean over all positions; float, the mean length
-    "Returns the mean of a layer's activations over all positions of the data, and their mean length."
-    total, length, count = 0, 0., 0
+)->tuple: # float64 `(channels,)`, the mean over all positions; float, the median length
+    "Returns the mean of a layer's activations over all positions of the data, and the median of their lengths."
+    total, lengths = 0, []
     for batch in batches(model, data, tokenizer):
         rows = as_rows(layer_features(model, layer, batch.inputs)).double().cpu()
         rows = rows[real_positions(batch, rows, layer)]
-        total, length, count = total + rows.sum(0), length + rows.norm(dim=1).sum().item(), count + len(rows)
-    return total / count, length / count
+        total, lengths = total + rows.sum(0), [*lengths, rows.norm(dim=1)]
+    lengths = torch.cat(lengths)
+    return total / len(lengths), lengths.median().item()
 
 
 def mean_difference(
@@ -169,7 +170,7 @@ def steering_effect(
     directions:Mapping, # name -> `(channels,)`, of length 1
     target, rival, # tokens: a string that is one, or a number
     tokenizer, # its fast tokenizer
-    amounts, # numbers, in units of the mean length of the layer's activations on these texts
+    amounts, # numbers, in units of the median length of the layer's activations on these texts
 ): # DataFrame `text, direction, amount, change, divergence`
     """Returns what adding each direction does to the log-odds of target against rival, and to all tokens (KL, nats).
 
