@@ -204,7 +204,8 @@ def movie_reviews(
 )->DataSplit: # texts; negative is class 0, positive class 1
     """Returns sentences of movie reviews by the sign of their rating, a fifth for testing (Hutto and Gilbert, 2014).
 
-    A rating is the mean over ten people. Raises `ValueError` for a threshold that leaves no sentence."""
+    A rating is the mean over ten people. The order is that of the file: nearly all of the first half are positive, so
+    take some by `subset`, which draws both classes. Raises `ValueError` for a threshold that leaves no sentence."""
     allowed = "a number from 0 to below 4, as ratings go from -4 to 4"
     threshold = number("threshold", threshold, 0, math.nextafter(4, 0), allowed)
     lines = fetch(CARRIERS["movie-ratings"], progress).read_text(encoding="utf-8").splitlines()
