@@ -108,6 +108,7 @@ def embed_sample(
         x = embedding_of(model)(inputs["input_ids"])
         return inputs, x.detach(), inputs
     if not inputs.is_floating_point(): refuse("inputs", inputs.dtype, "real numbers, which have a gradient")
+    if not inputs.isfinite().all(): refuse("inputs", "NaN or infinity", "finite")
     return inputs, inputs, None
 
 
@@ -118,6 +119,7 @@ def baseline_like(
     "Returns the baseline, zero if none was given; raises `ValueError` for one of another shape."
     if baseline is None: return torch.zeros_like(x)
     given = torch.as_tensor(baseline).to(x)
+    if not given.isfinite().all(): refuse("baseline", "NaN or infinity", "finite")
     try: return given.expand_as(x).clone()
     except RuntimeError: refuse("baseline", tuple(given.shape), f"a shape that broadcasts to {tuple(x.shape)}")
 

@@ -270,6 +270,8 @@ CASES = {
         ("decodable(net, pictures, concepts, 5)", ValueError, "concept", "got 5", "from 0 to 1"),
         ("fit_eraser(net, pictures, 'c1')", TypeError, "concepts", "str", "find_concepts"),
         ("concept_game(net, image[None], concepts, players=['c9'])", ValueError, "players", "'c9'", "c0, c1", 1),
+        ("concept_attribution(net, concepts, image * nan, 'c0')", ValueError, "inputs", "NaN", "finite"),
+        ("concept_attribution(net, concepts, image, 'c0', baseline=nan)", ValueError, "baseline", "NaN", "finite", 1),
         ("concept_attribution(net, concepts, image, 'c9')", ValueError, "concept", "'c9'", "'c0', 'c1'"),
         ("concept_attribution(net, concepts, pictures, 'c0')", ValueError, "inputs", "a batch of 2", "one sample"),
         ("concept_attribution(net, concepts, image, 'c0', method='colours')", TypeError, "method", "'colours'", "captum.attr"),
